@@ -124,6 +124,8 @@ class _InstallParts:
     background: BackgroundTaskManager
     shared: Shared | None
     engine: Engine
+    now: Callable[[], float]
+    """Unix seconds, of the clock by which all go that share the database."""
 
 
 def build_service(
@@ -141,7 +143,7 @@ def build_service(
     connector, metrics, capacity = connector_with(settings.timeouts), Metrics(settings.role), Capacity()
     parts = _wire_installs(settings, engine=engine, background=keeper, connector=connector, logs=logs, metrics=metrics)
     installs, retention = parts.installs, parts.retention
-    retries = Retries(installs, RetryStore(engine), keeper, first_pause=settings.retry_seconds)
+    retries = Retries(installs, RetryStore(engine), keeper, first_pause=settings.retry_seconds, now=parts.now)
     checks = InstanceChecks(pins, connector_with, settings.timeouts)
     notices = Notifications(settings.notify_urls, documents, keeper)
     proofs = Proofs(documents, installs, connector, background=keeper, timeouts=settings.timeouts)
@@ -158,7 +160,7 @@ def build_service(
             retention,
             settings,
             TaskLogs(installs, logs, audits),
-            _readiness(installs, engine, metrics),
+            _readiness(parts, metrics),
             metrics,
             Wheels(installs, connector, settings.timeouts),
             OwnKeys(),
@@ -214,7 +216,9 @@ def _wire_runs(
     """The workflows, and what shows them and the installs as one and tells of their ends."""
     engine = parts.engine
     store, instances = WorkflowStore(engine), InstanceStore(engine)
-    workflows = WorkflowExecutor(store=store, installs=parts.installs, steps=steps, background=parts.background)
+    workflows = WorkflowExecutor(
+        store=store, installs=parts.installs, steps=steps, background=parts.background, now=parts.now
+    )
     members = Members(parts.installs, RunStore(engine))
     runs = Runs(
         parts.installs,
@@ -228,12 +232,12 @@ def _wire_runs(
     _wire_proofs(parts, steps.proofs)
     if parts.shared:
         _wire_shared(parts.shared, parts, retries, workflows)
-    return workflows, runs, Fleets(parts.installs, retries, FleetStore(engine)), members
+    return workflows, runs, Fleets(parts.installs, retries, FleetStore(engine), parts.now), members
 
 
-def _readiness(installs: Installs, engine: Engine, metrics: Metrics) -> Readiness:
-    on_storage_errors(engine, lambda error: metrics.database_failed(error.code))
-    readiness = Readiness(installs, TaskCounts(engine))
+def _readiness(parts: _InstallParts, metrics: Metrics) -> Readiness:
+    on_storage_errors(parts.engine, lambda error: metrics.database_failed(error.code))
+    readiness = Readiness(parts.installs, TaskCounts(parts.engine), parts.now)
     metrics.look_at(readiness.gauges)
     return readiness
 
@@ -283,7 +287,8 @@ def _wire_installs(
     files = ProgressFiles(settings.data_dir / "progress")
     shared = _shared(settings, engine, background, metrics)
     progress_cache = shared.hearing.progress if shared else ProgressCache(settings.memory_hours * 3600)
-    retention = Retention(History(engine), files, progress_cache, settings, logs=logs)
+    now = shared.hearing.clock.now if shared else time.time
+    retention = Retention(History(engine), files, progress_cache, settings, now, logs=logs)
     leases = Leases(engine, owner_of(settings.data_dir), queued=settings.is_shared)
     lease_keeper = LeaseKeeper(leases, background, closing, retention.prune_if_due)
     jobs = JobRunner(
@@ -303,14 +308,15 @@ def _wire_installs(
     installs = Installs(
         store=store,
         progress_cache=progress_cache,
-        progress_writer=ProgressWriter(files, background),
+        progress_writer=ProgressWriter(files, background, now),
         saver=GroupSaver(GroupUpdate(engine), background),
         engine=runs,
         jobs=jobs,
         connector=connector,
         settings=settings,
+        now=now,
     )
-    return _InstallParts(installs, jobs, retention, progress_cache, background, shared, engine)
+    return _InstallParts(installs, jobs, retention, progress_cache, background, shared, engine, now)
 
 
 def _wire_news(news: RunNews, parts: _InstallParts, retries: Retries, workflows: WorkflowExecutor, runs: Runs) -> None:

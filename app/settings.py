@@ -14,14 +14,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import platformdirs
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.called_as import set_command
 from app.domain.access import origin_of
+from app.domain.database_scheme import with_driver
 from app.domain.errors import InvalidRequest
 from app.domain.forwarded import networks_of, prefix_of
 from app.machine_size import installs_at_once
@@ -84,9 +85,8 @@ class Settings(BaseSettings):
 
     data_dir: Folder = Field(default_factory=lambda: Path(platformdirs.user_data_dir("nodeferry")))
     """The folder of the database, the logs, the tokens and the host keys."""
-    database_url: str = ""
-    """SQLAlchemy URL; empty: `nodeferry.db` in data_dir. `postgresql+psycopg://USER@HOST/NAME`: several processes, on
-    any hosts, are one service (docs/cluster.md)."""
+    database_url: Annotated[str, AfterValidator(with_driver)] = ""
+    """Empty: SQLite, `nodeferry.db` in data_dir. `postgresql://USER@HOST/NAME`: several processes are one service."""
     host: str = "127.0.0.1"
     """The address to listen on; `0.0.0.0`: every one of this machine. Any but loopback needs a token."""
     port: Port = DEFAULT_PORT
@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     path_prefix: str = ""
     """The path below which a reverse proxy shows this service (`/nodeferry`), whether it strips it or not."""
     max_running: Count = Field(default_factory=installs_at_once)
-    """How many installs may work at once; others wait. By default what fits this machine: 150 for each processor, one
+    """How many installs may work at once; others wait. By default what fits this machine: 250 for each processor, one
     for each 1.5 MB of half of its memory, 32 at least and 1,000 at most."""
     connect_timeout_seconds: Seconds = 30.0
     """How long one connecting to an instance may take, from the name look-up to the login."""
@@ -211,7 +211,7 @@ class Settings(BaseSettings):
     @property
     def is_shared(self) -> bool:
         """Whether any number of processes are one service, on one PostgreSQL."""
-        return self.database_url.startswith("postgres")
+        return self.database_url.startswith("postgresql")
 
     @property
     def runs_installs(self) -> bool:

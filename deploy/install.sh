@@ -17,10 +17,10 @@ source=$(cd "$(dirname "$0")/.." && pwd)
 [ $# -gt 0 ] || { say "Usage: deploy/install.sh TARGET [--with postgresql|notify|templates]..."; exit 2; }
 target=$1
 shift
-set_of_files="-r $source/requirements.txt"
+extras=
 while [ $# -gt 0 ]; do
     case "$1 ${2:-}" in
-    "--with postgresql" | "--with notify" | "--with templates") set_of_files="$set_of_files -r $source/requirements-$2.txt" ;;
+    "--with postgresql" | "--with notify" | "--with templates") extras="$extras $2" ;;
     *) say "Not understood: $1 ${2:-}"; exit 2 ;;
     esac
     shift 2
@@ -37,8 +37,9 @@ unset PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 export PIP_USER=0 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 
 "${PYTHON:-python3}" -m venv "$target"
-# shellcheck disable=SC2086  # a list of words
-"$target/bin/python" -m pip install --quiet --require-hashes $set_of_files
+set -- -r "$source/requirements.txt"
+for extra in $extras; do set -- "$@" -r "$source/requirements-$extra.txt"; done
+"$target/bin/python" -m pip install --quiet --require-hashes "$@"
 packages=$("$target/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 cp -R "$source/app" "$packages/app"
 find "$packages/app" -name __pycache__ -type d -prune -exec rm -rf {} +

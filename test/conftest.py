@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from flask import request_finished
 from xdist import is_xdist_controller, is_xdist_worker
+from xdist.remote import Producer
 
 from app.remote.packer import pack_runner
 from app.standin.git_server import GitServer
@@ -21,13 +22,14 @@ from app.standin.instance import StandIn
 from app.standin.processes import Process, all_processes, command_line, end_all, processes_below
 from bench.engine.machine import get_uv
 from test.support import contract
-from test.support.alone import is_alone, running_order, turn
+from test.support.alone import room, running_order, turn
 from test.support.chosen_engine import on_postgresql
 from test.support.chromium import browser
-from test.support.postgresql import postgresql, postgresql_url, shared_engine
+from test.support.postgresql import empty_postgresql_url, postgresql, postgresql_url, schema, shared_engine
+from test.support.spread import Together
 from test.support.waiting import wait_until
 
-__all__ = ["browser", "postgresql", "postgresql_url", "shared_engine"]
+__all__ = ["browser", "empty_postgresql_url", "postgresql", "postgresql_url", "schema", "shared_engine"]
 
 StandInFactory = Callable[..., StandIn]
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
@@ -56,6 +58,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("sqlite")]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together | None:
+    """Of a run with `--dist load`."""
+    return Together(config, log) if config.getvalue("dist") == "load" else None
+
+
 @pytest.fixture(scope="session", autouse=True)
 def every_answer_is_held_against_the_specification() -> Iterator[None]:
     """Those of services in this process."""
@@ -76,7 +84,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """A test waits here for its turn, outside of its timeout."""
     if not is_xdist_worker(item.session):
         return (yield)
-    with turn(Path(item.config.option.basetemp).parent, alone=is_alone(item)):
+    with turn(Path(item.config.option.basetemp).parent, room(item), item.config.workerinput["workerid"]):  # type: ignore[attr-defined]
         return (yield)
 
 

@@ -63,7 +63,7 @@ def test_it_works(api: Api) -> None:
 
 
 class TestStarting:
-    @pytest.mark.alone
+    @pytest.mark.quiet
     def test_a_start_does_not_wait_for_the_instance(self, api: Api, silent: str) -> None:
         began = time.monotonic()
         task_id = api.start(silent)

@@ -44,11 +44,9 @@ def progress(
     numbers: Optional[counts.Counts] = None,
     rows: Optional[List[Dict[str, Any]]] = None,
 ) -> Dict[str, Any]:
-    """The progress at `now` (Unix seconds, the same clock as the snapshot's). `heard_at`: when the runner was
-    last heard.
+    """The progress at `now` (Unix seconds, the snapshot's clock). `heard_at`: when the runner was last heard;
     `require`: what makes a finished run a success, `any` or `all` packs; `queue`: its place among those that wait;
-    `retry`: what it repeats, and what repeats it; `numbers`, `rows`: its counts and its `node_rows`, where somebody has
-    them already."""
+    `retry`: what it repeats, what repeats it; `numbers`, `rows`: its counts and `node_rows`, where they are known."""
     numbers = counts.count(snapshot) if numbers is None else numbers
     result = counts.outcome(snapshot)
     ended = snapshot.state in TERMINAL_TASK_STATES

@@ -12,6 +12,7 @@ from app.standin import privsep
 from app.standin.environment import Environment, make_environment
 from app.standin.errors import StandInError
 from app.standin.guard import Guard
+from app.standin.own_processes import OwnProcesses
 from app.standin.sshd import SshServer
 from app.standin.sshd_config import passed_environment
 from app.standin.teardown import Leftovers, tear_down
@@ -27,6 +28,7 @@ class _Running:
     environment: Environment
     guard: Guard
     lease: int | None
+    processes: OwnProcesses | None
 
 
 class StandIn:
@@ -52,6 +54,7 @@ class StandIn:
         coloured_log: bool = False,
         venv_cache: Path | None = None,
         keep: bool = False,
+        own_processes: bool = False,
     ) -> None:
         """Nothing happens before `start`.
 
@@ -60,7 +63,8 @@ class StandIn:
         caller's environment, of which pip's, uv's, certificate and proxy variables are handed on; bashrc: content of
         ~/.bashrc; banner: text before the login; system_site_packages: the torch family is the system's, not the
         environment's; ubuntu_packages: so are the packages that Ubuntu brings; coloured_log: ComfyUI writes as newer
-        versions do; venv_cache: folder of environments to copy.
+        versions do; venv_cache: folder of environments to copy; own_processes: it sees none of this machine's other
+        processes, such as other stand-ins' ComfyUIs (as root).
         """
         self.root = root.absolute()
         self.name = name
@@ -76,6 +80,7 @@ class StandIn:
         self._coloured_log = coloured_log
         self._venv_cache = venv_cache
         self._keep = keep
+        self._own_processes = own_processes
         set_env = {"HOME": str(self.home), "NODEFERRY_NODE_REGISTRY": "off", **passed_environment(environ or {})}
         self._sshd = SshServer(self.root / "sshd", set_env=set_env, banner=banner)
         self._running: _Running | None = None
@@ -150,6 +155,7 @@ class StandIn:
             raise StandInError(f"{self.root} is there already.", hint="Give a stand-in a folder of its own.")
         lease = privsep.lease()
         guard = Guard.post(self._leftovers(), lease)
+        processes = None
         try:
             self._sshd.prepare()
             self.home.mkdir(mode=0o700, parents=True)
@@ -165,17 +171,20 @@ class StandIn:
             )
             if self._ubuntu_packages:
                 install_ubuntu_packages(environment.packages)
+            if self._own_processes:
+                processes = OwnProcesses(self.root)
+                self._sshd.enter = processes.enter
             self._sshd.start()
         except BaseException:
-            self._clear(guard, lease)
+            self._clear(guard, lease, processes)
             raise
-        self._running = _Running(environment, guard, lease)
+        self._running = _Running(environment, guard, lease, processes)
 
     def stop(self) -> None:
         """End sshd, its sessions and all that was started from them, and remove the folder. Raises StillRunning."""
         running, self._running = self._running, None
         if running is not None:
-            self._clear(running.guard, running.lease)
+            self._clear(running.guard, running.lease, running.processes)
 
     def kill_connections(self) -> None:
         """Kill the server's side of every open connection; runners and the listener go on."""
@@ -212,9 +221,11 @@ class StandIn:
     def _leftovers(self) -> Leftovers:
         return Leftovers(self.root, self.port, self._keep)
 
-    def _clear(self, guard: Guard, lease: int | None) -> None:
+    def _clear(self, guard: Guard, lease: int | None, processes: OwnProcesses | None) -> None:
         try:
             self._sshd.stop()
+            if processes:
+                processes.end()
             tear_down(self._leftovers())
         finally:
             guard.dismiss()

@@ -93,14 +93,19 @@ class PostgreSQL:
         """For SQLAlchemy, and for NODEFERRY_DATABASE_URL."""
         return f"postgresql+psycopg://{USER}@127.0.0.1:{self.port}/{database}"
 
-    def create(self, database: str) -> str:
-        """Makes an empty database; its address."""
-        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-T", "template0", database)
+    def create(self, database: str, template: str = "template0") -> str:
+        """Makes an empty database, or a copy of one that nobody is connected to; its address."""
+        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-T", template, database)
         return self.url(database)
 
     def drop(self, database: str) -> None:
         """Removes a database, whoever is connected to it."""
         self._run("dropdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "--force", "--if-exists", database)
+
+    def sql(self, *statements: str) -> None:
+        """Has it do these, as its owner, each in a transaction of its own. Raises StandInError."""
+        words = ("-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER)
+        self._run("psql", *words, *(word for each in statements for word in ("-c", each)))
 
     def start(self) -> None:
         """Runs the server, on the same port and folder as before; returns when it answers. Raises StandInError."""

@@ -13,7 +13,7 @@ import shutil
 import socket
 import subprocess
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from app.standin import processes
@@ -41,6 +41,8 @@ class SshServer:
         self._folder = folder
         self._set_env = dict(set_env)
         self._banner = banner
+        self.enter: Sequence[str] = ()
+        """In front of the command line that starts it: where it runs."""
         self.login_shell: Path | None = None
         """What runs the commands from the next start on; None: the account's shell."""
         self._process: subprocess.Popen[bytes] | None = None
@@ -93,7 +95,7 @@ class SshServer:
         config.write_text(sshd_config(options), "utf-8")
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sshd_program(), "-D", "-e", "-f", str(config)],
+                [*self.enter, sshd_program(), "-D", "-e", "-f", str(config)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,

@@ -13,10 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.exc import ArgumentError, InvalidRequestError, SQLAlchemyError
 
-from app.storage import postgresql, postgresql_text
+from app.protocol.snapshot import Problem
+from app.storage import postgresql, postgresql_address, postgresql_text
 from app.storage.errors import KEEP_HINT, StorageError, storage_error
 from app.storage.filelock import file_lock
 from app.storage.migration import migrate
@@ -60,10 +61,9 @@ def open_database(url: str, *, busy_timeout: float = BUSY_TIMEOUT_SECONDS) -> En
 
 
 def _parse(url: str) -> URL:
-    try:
-        parsed = postgresql.with_driver(make_url(url))
-    except ArgumentError as exc:
-        raise StorageError("The database URL is not valid.", hint=_HINT, code="database_unavailable") from exc
+    parsed = postgresql_address.read(url)
+    if isinstance(parsed, Problem):
+        raise StorageError(parsed.message, hint=parsed.hint, code=parsed.code)
     if parsed.get_backend_name() == "sqlite" and (parsed.database or ":memory:").startswith((":memory:", "file:")):
         raise StorageError("The database has to be a file, so that it is still there after a restart.", hint=_HINT)
     return parsed
@@ -79,6 +79,8 @@ def _engine(url: URL, busy_timeout: float) -> Engine:
             json_serializer=_to_storable_json,
             json_deserializer=_from_stored_json,
         )
+        # First: SQLAlchemy cannot even read the version of a server whose texts are bytes.
+        event.listen(engine, "connect", partial(_check_server, url), insert=True)
         event.listen(engine, "connect", postgresql.set_up_session)
         event.listen(engine, "connect", lambda connection, _: postgresql_text.adapt(connection))
         return engine
@@ -90,6 +92,13 @@ def _engine(url: URL, busy_timeout: float) -> Engine:
             event.listen(each, "begin", partial(begin_on_sqlite, begin))
         pair_with_writer(engine, writer)
     return engine
+
+
+def _check_server(url: URL, connection: Any, _: object) -> None:
+    problem = postgresql.unsuitable(connection.info)
+    if problem is not None:
+        message = problem.message.format(where=postgresql_address.place(url))
+        raise StorageError(message, hint=problem.hint, code=problem.code)
 
 
 def _set_up_connection(busy_timeout: float, connection: sqlite3.Connection, _: object) -> None:

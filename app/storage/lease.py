@@ -102,10 +102,12 @@ class Leases:
                 if not connection.execute(_FENCED, {"lease_expires_at": until, **_named(lease)}).rowcount
             ]
 
-    def release(self, lease: Lease) -> None:
-        """Gives the lease back, if it is not lost: somebody else may claim the install now."""
-        with writing(self._engine) as connection:
-            connection.execute(_FENCED, {"lease_owner": None, "lease_expires_at": None, **_named(lease)})
+    def release(self, *leases: Lease) -> None:
+        """Gives back those that are not lost: somebody else may claim these installs now."""
+        free = {"lease_owner": None, "lease_expires_at": None}
+        if leases:
+            with writing(self._engine) as connection:
+                connection.execute(_FENCED, [{**free, **_named(lease)} for lease in leases])
 
     def stalled(self) -> list[str]:
         """The task_ids of the installs that have not ended and that nobody works on, in their order."""

@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from app.protocol.snapshot import Problem
 from app.storage.errors import StorageError
 from app.storage.postgresql import CONNECTION, problem_of
+from app.storage.postgresql_address import arguments
 from app.storage.transactions import place_of
 
 NAME = "nodeferry-listener"
@@ -56,9 +57,8 @@ def listening(engine: Engine, channels: Collection[str]) -> Iterator[Listening]:
 
 def connection_of(engine: Engine, name: str) -> psycopg.Connection[Any]:
     """A connection besides the pool's, without transactions. `name`: in pg_stat_activity. Raises StorageError."""
-    _, arguments = engine.dialect.create_connect_args(engine.url)
     with told(place_of(engine)):
-        return psycopg.connect(**{**arguments, **CONNECTION, "application_name": name}, autocommit=True)
+        return psycopg.connect(**{**arguments(engine.url), **CONNECTION, "application_name": name}, autocommit=True)
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from app.storage.transactions import NO_BEGIN, place_of, reading
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
+_NEWER = "Use that newer version, or set NODEFERRY_DATA_DIR to another folder."
+_NEWER_SHARED = "Install that newer version on this host too, or name another database in NODEFERRY_DATABASE_URL."
 _MIGRATING = 0x4E46_0003
 """Names PostgreSQL's advisory lock of whoever migrates."""
 _MIGRATE_SECONDS = 120
@@ -35,7 +37,7 @@ def migrate(engine: Engine) -> bool:
         raise StorageError(
             f"The database {place_of(engine)} was made by a newer Nodeferry "
             f"(schema {found}; this one knows up to {REVISIONS[-1]}).",
-            hint="Use that newer version, or set NODEFERRY_DATA_DIR to another folder.",
+            hint=_NEWER_SHARED if engine.dialect.name == "postgresql" else _NEWER,
             code="database_newer",
         )
     _upgrade(engine)

@@ -6,11 +6,14 @@ server. A pooled connection is tried before it is used, so that a server that wa
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import URL
-
+from app.protocol.redaction import masked
 from app.protocol.snapshot import Problem
+from app.protocol.terminal_text import one_line
+from app.storage.postgresql_address import ENCODED
 
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 20
@@ -44,10 +47,13 @@ POOL: dict[str, Any] = {
 }
 """At most 30 connections a process, of which those that rest for long are the ones that are not needed."""
 
-_AWAY = "The database {where} does not answer"
 _AGAIN = "It is asked again with the next request; installs that run go on."
 _RESTARTS = Problem("database_unavailable", "The database {where} is being restarted.", _AGAIN)
-_UNAVAILABLE = Problem("database_unavailable", _AWAY + ".", "Check that PostgreSQL runs and is reached from here.")
+_UNAVAILABLE = Problem(
+    "database_unavailable",
+    "The database {where} does not answer{why}.",
+    "Check that PostgreSQL runs and is reached from here.",
+)
 _BUSY = Problem("database_locked", "The database {where} was busy with the same for too long.", "Try it again.")
 _MANY = Problem(
     "database_unavailable",
@@ -56,14 +62,26 @@ _MANY = Problem(
 )
 _REFUSED = Problem(
     "database_unavailable",
-    "The database {where} refuses the login.",
-    "Check the user and the password in NODEFERRY_DATABASE_URL, and PostgreSQL's pg_hba.conf.",
+    "The database {where} refuses the login{why}.",
+    f"Check the user and the password in NODEFERRY_DATABASE_URL, and PostgreSQL's pg_hba.conf. {ENCODED}",
 )
-_UNKNOWN = Problem("database_unavailable", "There is no database {where}.", "Create it: createdb -O USER NAME")
+_NO_TLS = Problem(
+    "database_unavailable",
+    "No TLS connection to the database {where}{why}.",
+    "Check sslmode and sslrootcert in NODEFERRY_DATABASE_URL, and the server's certificate. sslrootcert=system takes "
+    "the certificates of this host.",
+)
+_OPTIONS = Problem(
+    "database_unavailable",
+    "The address of the database {where} has an option that PostgreSQL does not know{why}.",
+    "Behind the ? stand options of libpq, such as sslmode=require: "
+    "https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS",
+)
+_UNKNOWN = Problem("database_unavailable", "There is no database {where}.", "Create it: createdb --owner USER NAME")
 _RIGHTS = Problem(
     "database_read_only",
     "The user of the database {where} may not do that there.",
-    "Make the user the owner of the database.",
+    "Make the user the owner of the database: ALTER DATABASE NAME OWNER TO USER",
 )
 # By SQLSTATE or its class: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _BY_STATE: tuple[tuple[str, Problem], ...] = (
@@ -82,7 +100,7 @@ _BY_STATE: tuple[tuple[str, Problem], ...] = (
     ("XX00", Problem("database_corrupt", "The database {where} is damaged.", "Look into PostgreSQL's log.")),
     ("08", _UNAVAILABLE),
 )
-# libpq gives no SQLSTATE for what the server says while connecting; it says it in the language of the server.
+# libpq gives no SQLSTATE for what goes wrong while connecting; what the server says of it is in the server's language.
 _BY_WORDS: tuple[tuple[str, Problem], ...] = (
     ("too many clients", _MANY),
     ("remaining connection slots", _MANY),
@@ -93,23 +111,52 @@ _BY_WORDS: tuple[tuple[str, Problem], ...] = (
     ("not yet accepting connections", _RESTARTS),
     ("authentication failed", _REFUSED),
     ("no pg_hba.conf entry", _REFUSED),
+    ("no password supplied", _REFUSED),
+    ("not permitted to log in", _REFUSED),
+    ("permission denied for database", _REFUSED),
+    ('role "', _REFUSED),
+    ("invalid connection option", _OPTIONS),
+    ("invalid sslmode", _OPTIONS),
+    ("invalid integer value", _OPTIONS),
+    ("certificate", _NO_TLS),
+    ("SSL", _NO_TLS),
     ("does not exist", _UNKNOWN),
     ("server closed the connection", _RESTARTS),
 )
+_ENCODING = Problem(
+    "database_unavailable",
+    "The database {where} stores texts as {what}, and Nodeferry needs UTF8.",
+    "Make one that does: createdb --owner USER --encoding UTF8 --template template0 NAME",
+)
+OLDEST = 14
+_OLD = Problem(
+    "database_unavailable",
+    f"The server of the database {{where}} is PostgreSQL {{what}}; Nodeferry needs {OLDEST} or newer.",
+    "Upgrade the server, or name another one in NODEFERRY_DATABASE_URL.",
+)
 _CONNECTING = frozenset({"OperationalError", "ConnectionTimeout", "PoolTimeout", "InterfaceError"})
-
-
-def with_driver(url: URL) -> URL:
-    """A PostgreSQL's URL with the driver that Nodeferry uses, however it is written (`postgres://`)."""
-    is_other = url.drivername in ("postgres", "postgresql")
-    return url.set(drivername="postgresql+psycopg") if is_other else url
+_WHY_LENGTH = 200
 
 
 def set_up_session(connection: Any, _: object) -> None:
     """Listener for an engine's `connect` event."""
     before, connection.autocommit = connection.autocommit, True
-    connection.execute(SESSION)
+    cursor = connection.execute(f"{SESSION}; SELECT pg_backend_pid()")
+    while cursor.nextset():
+        pass
+    if cursor.fetchone() != (connection.info.backend_pid,):
+        connection.prepare_threshold = None  # a pooler, which may give each transaction another connection
     connection.autocommit = before
+
+
+def unsuitable(info: Any) -> Problem | None:
+    """Why a server cannot hold a history, from what a psycopg connection knows of it; None for one that can."""
+    encoding, version = info.parameter_status("server_encoding"), info.server_version // 10_000
+    if encoding not in (None, "UTF8"):
+        return replace(_ENCODING, message=_ENCODING.message.replace("{what}", encoding))
+    if version < OLDEST:
+        return replace(_OLD, message=_OLD.message.replace("{what}", str(version)))
+    return None
 
 
 def problem_of(error: BaseException) -> Problem | None:
@@ -117,7 +164,21 @@ def problem_of(error: BaseException) -> Problem | None:
     state = getattr(error, "sqlstate", None) or ""
     for beginning, problem in _BY_STATE:
         if state.startswith(beginning):
-            return problem
-    if state or type(error).__name__ not in _CONNECTING:
+            return _with_why(problem, "")
+    if state:
         return None
-    return next((problem for words, problem in _BY_WORDS if words in str(error)), _UNAVAILABLE)
+    found = next((problem for words, problem in _BY_WORDS if words in str(error)), None)
+    if found is None and type(error).__name__ in _CONNECTING:
+        found = _UNAVAILABLE
+    return found and _with_why(found, _why(str(error)))
+
+
+def _with_why(problem: Problem, why: str) -> Problem:
+    return replace(problem, message=problem.message.replace("{why}", why))
+
+
+def _why(words: str) -> str:
+    """libpq's own words, without where it was connecting to."""
+    first = next(iter(words.strip().splitlines()), "")
+    said = one_line(masked(re.sub(r"^.*(?:failed: |FATAL:\s+)", "", first))).strip().rstrip(".")[:_WHY_LENGTH]
+    return ": " + said.replace("{", "(").replace("}", ")") if said else ""

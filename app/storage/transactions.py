@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, event, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.storage.errors import StorageError, storage_error
+from app.storage.postgresql_address import place
 
 NO_BEGIN = "nodeferry_no_begin"
 """Execution option: do not begin a SQLite transaction, for what SQLite only does outside of one."""
@@ -89,7 +90,7 @@ def place_of(engine: Engine) -> str:
     """The database's name for messages: the file's path, or the URL without its password."""
     if engine.dialect.name == "sqlite":
         return str(engine.url.database)
-    return engine.url.render_as_string(hide_password=True)
+    return place(engine.url)
 
 
 @contextmanager

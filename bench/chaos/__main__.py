@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import queue
-import signal
 import tempfile
 import threading
 import time
@@ -21,6 +20,7 @@ from bench.chaos.faults import KINDS
 from bench.chaos.play import Played, play, undisturbed
 from bench.chaos.results import Results, is_right, table
 from bench.chaos.stage import Stage, make_manifest
+from bench.command import run, say
 
 OUTPUT = Path("build/bench-chaos")
 RUNS, SEED, AT_ONCE, MINUTES = 200, 1, 4, 60.0
@@ -33,18 +33,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     wanted = asked.only or range(asked.runs)
     left_out = {kind.name: why for kind in KINDS if (why := kind.missing())}
     for name, why in left_out.items():
-        _say(f"left out: {name}: {why}")
+        say(f"left out: {name}: {why}")
     todo = [n for n in wanted if n not in results.played and KINDS[n % len(KINDS)].name not in left_out]
     if todo:
         with tempfile.TemporaryDirectory(prefix="nodeferry-chaos-") as folder:
-            campaign = Campaign(Path(folder), results, asked.seed, asked.output / "wrong", _say)
+            campaign = Campaign(Path(folder), results, asked.seed, asked.output / "wrong", say)
             with PostgreSQL() if asked.engine == "postgresql" else nullcontext() as campaign.server:
                 campaign.play(todo, asked.at_once, 60 * asked.minutes)
     played = [results.played[number] for number in sorted(results.played) if number in wanted]
-    _say("\n".join(table(played, asked.seed)))
+    say("\n".join(table(played, asked.seed)))
     missing = len(todo) - sum(number in results.played for number in todo)
     if missing:
-        _say(f"{missing} runs were not played: --resume goes on with them")
+        say(f"{missing} runs were not played: --resume goes on with them")
     return 1 if missing or not all(map(is_right, played)) else 0
 
 
@@ -146,10 +146,5 @@ def _arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def _say(text: str) -> None:
-    print(text, flush=True)
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was mounted and started is put away then as well
-    raise SystemExit(main())
+    run(main)

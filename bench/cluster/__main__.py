@@ -1,7 +1,7 @@
 """`make cluster`: a whole cluster on this machine until Ctrl-C, with an instance for every install that you try.
 
 ARGS="--web 2 --workers 2 --instances 20 --port 5000 --again". Fails in words when a port is taken, PostgreSQL is
-missing, or a part has ended.
+missing or has ended, or no process of a kind is left.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from app.cli.signals import ended_by_signals, ignore_signals
 from app.standin.errors import StandInError
 from bench.cluster.cluster import Cluster, PortTaken, Wanted
 from bench.cluster.member import MemberEnded
+from bench.command import say
 from bench.fleet.script import Play
 
 _LOOK_SECONDS = 0.5
@@ -52,19 +53,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _watch(cluster: Cluster, *, again: bool) -> None:
-    """Until a part has ended. `again`: members are started again."""
-    pause = threading.Event()
+    """Until it cannot go on. `again`: members are started again."""
+    pause, told = threading.Event(), set[str]()
     while not pause.wait(_LOOK_SECONDS):
-        for member in cluster.members if again else ():
-            if member.status is not None:
-                say(
-                    f"{member.name} has ended (exit status {member.status}); it starts again in {_AGAIN_SECONDS:.0f} s."
-                )
-                member.wait()
-                pause.wait(_AGAIN_SECONDS)
-                member.start(int(member.url.rpartition(":")[2]))
-                member.ready()
-                say(f"  {member.name}, process {member.pid}, {member.url}")
+        if not again:
+            cluster.check()
+        for member in cluster.members:
+            if member.status is None or member.name in told:
+                continue
+            ended = f"{member.name} has ended (exit status {member.status})"
+            if not again:
+                told.add(member.name)
+                say(f"{ended}; the others go on, with its installs after 20 to 40 s.")
+                continue
+            say(f"{ended}; it starts again in {_AGAIN_SECONDS:.0f} s.")
+            member.wait()
+            pause.wait(_AGAIN_SECONDS)
+            member.start(int(member.url.rpartition(":")[2]))
+            member.ready()
+            say(f"  {member.name}, process {member.pid}, {member.url}")
         cluster.check()
 
 
@@ -95,15 +102,9 @@ def lines_of(cluster: Cluster) -> list[str]:
     ]
     if cluster.workers:
         killed = cluster.workers[0]
-        lines += ["A worker that dies (with ARGS=--again it is started again; the other goes on with its installs):"]
+        lines += ["Kill a worker; another one goes on with its installs (with ARGS=--again it is started again):"]
         lines += [f"  kill -9 {killed.pid}"]
     return lines
-
-
-def say(line: str) -> None:
-    """One line, at once: whoever waits for it may be a program."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 def _failed(why: str) -> int:

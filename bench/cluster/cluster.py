@@ -73,9 +73,10 @@ class Cluster:
         return {"ssh_connection": self.fleet.command(number), "manifest": {"nodes": [node]}}
 
     def check(self) -> None:
-        """Raises MemberEnded where a part is not there any more."""
-        for member in self.members:
-            member.check()
+        """Raises MemberEnded where PostgreSQL has ended, or all members of a kind."""
+        for kind in (self.web, self.workers):
+            if kind and all(member.status is not None for member in kind):
+                kind[0].check()
         if self.postgresql.ended is not None:
             raise MemberEnded(f"PostgreSQL has ended (exit status {self.postgresql.ended}).")
 

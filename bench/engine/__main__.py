@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from app.standin.git_server import GitServer
+from bench.command import run, say
 from bench.engine import figures, ways
 from bench.engine.catalog import releases
 from bench.engine.index_files import prepare
@@ -55,11 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             own = {"base": base, "environ": environ_for(index.url), "start_seconds": asked.start_seconds}
             shop = replace(shop, latencies=latencies, **own)
         packs = make_packs(server, specs)
-        _say(f"{len(packs)} packs, {wanted.runs} round(s), {os.cpu_count()} cores, results in {asked.output / FILE}")
-        complete = Bench(shop, service, packs, wanted, _say).measure(results)
+        say(f"{len(packs)} packs, {wanted.runs} round(s), {os.cpu_count()} cores, results in {asked.output / FILE}")
+        complete = Bench(shop, service, packs, wanted, say).measure(results)
         _report(figures.in_order(results.found, SHAPES), asked, len(packs))  # to remove the folder takes a while
     if not complete:
-        _say(f"The {asked.minutes:g} minutes were over: --resume goes on with what is left.")
+        say(f"The {asked.minutes:g} minutes were over: --resume goes on with what is left.")
     return 0 if complete else 1
 
 
@@ -79,7 +79,7 @@ def _index(
     every = releases(asked.long_build, placeholder_seconds=0.3 if asked.few else 2.0)
     wanted = needed(specs, every) if asked.few else every
     prepare(asked.index_cache, wanted, pages)
-    _say(f"package index: {len(wanted)} releases, {time.monotonic() - began:.0f} s")
+    say(f"package index: {len(wanted)} releases, {time.monotonic() - began:.0f} s")
     with IndexServer(asked.index_cache, pages, cache_headers=asked.cache_headers) as index:
         yield index, base_of(wanted)
 
@@ -107,16 +107,12 @@ def _report(found: Finding, asked: argparse.Namespace, packs: int) -> None:
         promises = [*list_ratios(found, packs, long_build=asked.long_build > 0), *figures.footprint(found)]
         path = asked.output / "figures.json"
         path.write_text(json.dumps({"settings": _settings(asked), "rows": as_json(found, packs)}, indent=1), "utf-8")
-    _say("\n" + "\n".join([*lines, "", *(ratio.line for ratio in promises), *figures.same(found)]))
+    say("\n" + "\n".join([*lines, "", *(ratio.line for ratio in promises), *figures.same(found)]))
     pictures: list[Path] = [asked.output / "engine.svg", *([asked.picture] if asked.picture else [])]
     for path in pictures:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(draw(found, packs, promises), "utf-8")
-        _say(f"picture: {path}")
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)
+        say(f"picture: {path}")
 
 
 def _ways(text: str) -> list[str]:
@@ -157,11 +153,5 @@ def _arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def _cut(number: int, frame: object) -> None:
-    """SIGTERM: what runs is taken down, what was measured stays."""
-    raise SystemExit(128 + number)
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _cut)
-    raise SystemExit(main())
+    run(main)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
-import signal
 import tempfile
 import threading
 import time
@@ -19,6 +18,7 @@ from pathlib import Path
 from app.standin.git_server import GitServer
 from app.standin.instance import StandIn
 from app.standin.packs import make_pack
+from bench.command import run, say
 from bench.hostile import gauges
 from bench.hostile.cancels import CONNECT_SECONDS, RECONNECT_SECONDS
 from bench.hostile.machines import Machines, machines_yield
@@ -46,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         numbers = (n for n in numbers if script_of(asked.seed, n, asked.patience).what == asked.lie)
     if left > 0:
         with tempfile.TemporaryDirectory(prefix="nfh-") as folder:
-            Campaign(Path(folder), results, asked, _say).play(iter(numbers), left)
-    _say("\n".join(table(results, asked.seed)))
+            Campaign(Path(folder), results, asked, say).play(iter(numbers), left)
+    say("\n".join(table(results, asked.seed)))
     return 1 if results.faults() else 0
 
 
@@ -206,10 +206,5 @@ def _arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def _say(text: str) -> None:
-    print(text, flush=True)
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is put away then as well
-    raise SystemExit(main())
+    run(main)

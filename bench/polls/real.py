@@ -44,6 +44,15 @@ class Beside:
         return self.ours.a_second / self.the_plain_way.a_second
 
 
+@dataclass(frozen=True, slots=True)
+class Lags:
+    """Seconds from when the runner wrote an event to the answer of a poll that says so, in order: of all events, and of
+    those that it wrote once the service was following the run."""
+
+    all: list[float]
+    followed: list[float]
+
+
 class Real:
     """A service, a stand-in with a real sshd, and packs whose clones take a while."""
 
@@ -68,18 +77,17 @@ class Real:
             self._git.set_rule(pack.repo, RepoRule(bytes_per_second=pace))
         return self.service.install(self._standin, manifest={"urls": [pack.url for pack in packs]})
 
-    def lags(self, task_id: str) -> list[float]:
-        """Seconds from when the runner wrote that a pack came into a state to the answer of a poll that says so. The
-        clocks are one: the stand-in is this machine."""
+    def lags(self, task_id: str) -> Lags:
+        """How soon polls say that a pack came into a state. The clocks are one: the stand-in is this machine."""
         known: dict[tuple[str, str], float] = {}
         pause = threading.Event()
         for _ in range(_STATES):
-            shown = self.service.progress(task_id)
+            answer = self.service.progress(task_id)
             at = time.time()
-            for row in shown["nodes"]:
+            for row in answer["nodes"]:
                 for state in row["timeline"]:
                     known.setdefault((row["name"], state), at)
-            if not shown["in_progress"]:
+            if not answer["in_progress"]:
                 break
             pause.wait(POLL_SECONDS)
         events = [json.loads(line) for line in self._journal(task_id).read_text("utf-8").splitlines()]
@@ -87,7 +95,12 @@ class Real:
         for event in events:
             if event.get("event") == "node" and event.get("state"):
                 told.setdefault((event["name"], event["state"]), event["wall"])
-        return sorted(known[each] - told[each] for each in known.keys() & told.keys())
+        both = known.keys() & told.keys()
+        followed = min(known[each] for each in both)
+        return Lags(
+            sorted(known[each] - told[each] for each in both),
+            sorted(known[each] - told[each] for each in both if told[each] > followed),
+        )
 
     def _journal(self, task_id: str) -> Path:
         [found] = self._standin.home.rglob(f"{task_id}/journal.ndjson")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from bench.command import run, say
 from bench.scale.asked import Asked
 from bench.scale.figures import Figures, Results, faults, highest, ratio, table
 from bench.scale.picture import draw
@@ -25,19 +25,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = _arguments().parse_args(argv)
     results = Results(asked.output, _about(asked), resume=asked.resume)
     for step in _steps(asked, results):
-        _say(f"{step.installs} installs, {step.rate:g} events a second each, {step.engine}")
+        say(f"{step.installs} installs, {step.rate:g} events a second each, {step.engine}")
         with tempfile.TemporaryDirectory(prefix="nfs-") as folder:
             figures = Figures.of(step, Step(step, Path(folder) / "s").measure())
         results.add(figures)
-        _say(_line(results, figures))
-    _say("\n".join(["", *table(results.found)]))
-    _say(highest(results.found))
+        say(_line(results, figures))
+    say("\n".join(["", *table(results.found)]))
+    say(highest(results.found))
     other = json.loads(asked.beside.read_text("utf-8")) if asked.beside else []
     picture = draw([*results.found, *map(Figures.of_json, other)])
     (asked.output / "scale.svg").write_text(picture, "utf-8")
     (asked.output / "scale.json").write_text(json.dumps([each.to_json() for each in results.found], indent=1), "utf-8")
     for text in (wrong := faults(results.found, asked.rate)):
-        _say(f"WRONG: {text}")
+        say(f"WRONG: {text}")
     return 1 if wrong else 0
 
 
@@ -61,6 +61,7 @@ def _steps(asked: argparse.Namespace, results: Results) -> Iterator[Asked]:
                 silent=asked.silent,
                 fresh=asked.fresh,
                 tree=asked.tree.resolve(),
+                restart=asked.restart,
             )
             before = results.get(installs, rate)
         if rate > asked.rate and before is not None and not before.holds:
@@ -68,6 +69,7 @@ def _steps(asked: argparse.Namespace, results: Results) -> Iterator[Asked]:
 
 
 def _line(results: Results, figures: Figures) -> str:
+    restarts = [figures.restart] if figures.restart else []
     return "; ".join(
         (
             f"  {figures.ended_true} of {figures.installs} ended true",
@@ -77,12 +79,16 @@ def _line(results: Results, figures: Figures) -> str:
             f"all started after {figures.start[2]:.1f} s",
             f"the fleet took {figures.fleet:.2f} cores and was {figures.late * 1000:.1f} ms late",
             f"load average before: {figures.load_average:g}",
+            *("ended after {:.1f} s, all followed again {:.1f} s after its start".format(*each) for each in restarts),
         )
     )
 
 
 def _about(asked: argparse.Namespace) -> dict[str, object]:
-    return {name: getattr(asked, name) for name in ("engine", "seed", "rate", "window", "drops", "deaths", "silent")}
+    return {
+        name: getattr(asked, name)
+        for name in ("engine", "seed", "rate", "window", "drops", "deaths", "silent", "restart")
+    }
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -99,6 +105,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--deaths", type=float, default=DEATHS, help="share whose runner dies")
     parser.add_argument("--silent", type=float, default=SILENT, help="share of hosts that say nothing")
     parser.add_argument("--fresh", type=float, default=FRESH, help="share of hosts to which the runner is uploaded")
+    parser.add_argument("--restart", choices=("SIGTERM", "SIGKILL"), default="", help="the service, in the middle")
     parser.add_argument("--beside", type=Path, help="a scale.json whose steps are drawn as well")
     parser.add_argument("--tree", type=Path, default=ROOT, help="another checkout, whose service is measured")
     parser.add_argument("--resume", action="store_true", help="goes on with what the output folder has")
@@ -106,10 +113,5 @@ def _arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def _say(text: str) -> None:
-    print(text, flush=True)
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is put away then as well
-    raise SystemExit(main())
+    run(main)

@@ -14,9 +14,9 @@ from bench.scale.polls import percentile
 from bench.scale.step import Measured
 
 FILE = "scale.jsonl"
-MEMORY_MB, LAG_SECONDS, POLL_RATIO = 1500.0, 2.0, 10.0
-"""What the step with the most installs may take: memory, event to poll (p95), and polls (p99) as a multiple of those of
-the step with one."""
+MEMORY_MB, LAG_SECONDS, POLL_RATIO, END_SECONDS = 1500.0, 2.0, 10.0, 5.0
+"""What the step with the most installs may take: memory, event to poll (p95), polls (p99) as a multiple of those of the
+step with one, and the end of the service."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,6 +62,9 @@ class Figures:
     left: dict[str, int]
     """Rows, files, threads, open files and connections once all had ended, beyond those of before."""
     wrong: tuple[str, ...] = ()
+    restart: tuple[float, ...] = ()
+    """Where the service was ended in the middle: until it had ended, and from its next start until all were followed
+    again."""
 
     @property
     def holds(self) -> bool:
@@ -104,6 +107,7 @@ class Figures:
             silent=sum(truth["fate"] == Fate.SILENT for truth in truths),
             left=found.left,
             wrong=tuple(found.wrong),
+            restart=tuple(round(seconds, 2) for seconds in found.restart or ()),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -113,7 +117,7 @@ class Figures:
     @classmethod
     def of_json(cls, raw: dict[str, Any]) -> Figures:
         """From the file."""
-        listed = ("start", "lag", "poll", "wrong")
+        listed = ("start", "lag", "poll", "wrong", "restart")
         values: dict[str, Any] = {name: tuple(value) if name in listed else value for name, value in raw.items()}
         return cls(**values)
 
@@ -174,6 +178,7 @@ def faults(found: list[Figures], rate: float) -> list[str]:
             ("MB of memory", each.memory, MEMORY_MB),
             ("seconds from an event to a poll (p95)", each.lag[1], LAG_SECONDS),
             ("times the p99 of polls with the fewest", ratio(found, each), POLL_RATIO),
+            ("seconds until the service had ended", max(each.restart[:1], default=0.0), END_SECONDS),
         )
         texts += [
             f"{each.installs} installs: {got:.2f} {what}, at most {most:g}" for what, got, most in limits if got > most

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from app.protocol.states import TERMINAL_TASK_STATES
 from app.standin.postgresql import PostgreSQL
@@ -21,27 +22,7 @@ _ENDED = ", ".join(f"'{state.value}'" for state in TERMINAL_TASK_STATES)
 _UNFINISHED = f"SELECT count(*) FROM installs WHERE state NOT IN ({_ENDED})"
 _LEFT_IN_QUEUE = "SELECT count(*) FROM procrastinate_jobs WHERE status IN ('todo', 'doing')"
 _CONNECT_SECONDS = 30.0
-
-
-class _Worker(ServiceProcess):
-    """`run.py worker`, which answers only about itself."""
-
-    def start(self, port: int = 0) -> None:
-        """Returns once it works."""
-        argv = [sys.executable, "run.py", "worker", "--data-dir", str(self.data_dir)]
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                argv,
-                cwd=self._tree,
-                env=self._environ,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                start_new_session=True,
-            )
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert line.startswith("A worker on "), f"{line!r}\n{self.log[-3000:]}"
+_END_SECONDS = 120.0
 
 
 class Services:
@@ -62,6 +43,8 @@ class Services:
         }
         self._stack = ExitStack()
         self._processes: list[ServiceProcess] = []
+        self.pids: list[int] = []
+        """Of its own processes, while they run."""
         self._postgresql: PostgreSQL | None = None
         self._url = ""
         folder.mkdir(parents=True, exist_ok=True)
@@ -77,10 +60,10 @@ class Services:
                 settings["database_url"] = self._url
             for number, role in enumerate(self._roles):
                 words: dict[str, Any] = settings | ({"role": role} if self._engine == "postgresql" else {})
-                kind = _Worker if role == "worker" else ServiceProcess
-                process = kind(self._folder / f"{number}", tree=self._tree, **words)
+                process = ServiceProcess(self._folder / f"{number}", tree=self._tree, **words)
                 self._processes.append(stack.enter_context(process))
             self._stack = stack.pop_all()
+        self.pids = [process.pid for process in self._processes]
         return self
 
     def __exit__(
@@ -93,10 +76,19 @@ class Services:
         """Where it answers."""
         return [each.url for each, role in zip(self._processes, self._roles, strict=True) if role != "worker"]
 
-    @property
-    def pids(self) -> list[int]:
-        """Of its own processes."""
-        return [process.pid for process in self._processes]
+    def end(self, number: int) -> None:
+        """Ends its processes by a signal, all at once, and waits for that."""
+        pids, self.pids = self.pids, []
+        for pid in pids:
+            os.kill(pid, number)
+        for process in self._processes:
+            process.wait(_END_SECONDS)
+
+    def start(self) -> None:
+        """Starts them again, where they answered before."""
+        for process in self._processes:
+            process.start(urlsplit(process.url).port or 0)
+        self.pids = [process.pid for process in self._processes]
 
     @property
     def database_pids(self) -> list[int]:

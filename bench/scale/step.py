@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -51,7 +52,7 @@ class Window:
 @dataclass
 class Measured:
     """A step, as it was measured. `begins`: seconds from each start to the runner's start on its instance; `lags` and
-    `polls`: seconds."""
+    `polls`: seconds; `restart`: seconds until the service had ended, and from its start until it followed all again."""
 
     load: float = 0.0
     accepted: float = 0.0
@@ -61,6 +62,7 @@ class Measured:
     begins: list[float] = field(default_factory=list)
     lags: list[float] = field(default_factory=list)
     polls: list[float] = field(default_factory=list)
+    restart: tuple[float, float] | None = None
     truths: list[dict[str, Any]] = field(default_factory=list)
     true: int = 0
     left: dict[str, int] = field(default_factory=dict)
@@ -100,6 +102,8 @@ class Step:
                 polls.start()
                 self._look()
                 polls.stop()
+                if self._asked.restart:
+                    self._restart(signal.Signals[self._asked.restart])
                 self._until(lambda: not self._fleet.gauge()["running"], self._end - time.monotonic() - _ENDS_SECONDS)
                 ends = self._ends()
             found.most = gauge.most
@@ -154,6 +158,22 @@ class Step:
         window.fleet_kib = after["memory_kib"]
         window.service, window.database, window.bench = (b - a for a, b in zip(used, used_then, strict=True))
         window.database_kib = shared_memory_kib(self._services.database_pids)
+
+    def _restart(self, number: signal.Signals) -> None:
+        """In the middle of all: the runs go on, and the next service follows them again."""
+        began = time.monotonic()
+        self._services.end(number)
+        ended = time.monotonic() - began
+        self._services.start()
+        began = time.monotonic()
+
+        def all_go() -> bool:
+            fleet = self._fleet.gauge()
+            return bool(fleet["followed"] >= _MOSTLY * fleet["running"])
+
+        if not self._until(all_go, self._asked.ramp):
+            self._found.wrong.append(f"not followed again within {self._asked.ramp:.0f} s")
+        self._found.restart = ended, time.monotonic() - began
 
     def _used(self) -> tuple[float, float, float]:
         """Processor seconds of the service, of its database and of this process."""

@@ -96,7 +96,7 @@ def test_every_stream_gives_its_place_back(api: Api) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.alone
+@pytest.mark.quiet
 def test_streams_never_starve_polls_and_end_with_the_service(tmp_path: Path) -> None:
     """With more streams than there may be, the rest is refused, a poll answers at once, and a service that is told to
     end is gone in time, its streams ended in order."""

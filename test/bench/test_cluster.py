@@ -183,7 +183,18 @@ def test_what_it_prints_works_and_sigterm_leaves_nothing(short: Path) -> None:
     assert list(short.iterdir()) == []
 
 
-def test_it_ends_in_words_when_a_process_dies(short: Path) -> None:
+def test_it_goes_on_without_one_of_two_workers(short: Path) -> None:
+    with command(short, "--port", "0", "--web", "1") as process:
+        pids = pids_in(said_until(process, "  kill -9"))
+        os.kill(pids[-1], signal.SIGKILL)
+        said_until(process, "worker-2 has ended (exit status -9); the others go on")
+        assert all(map(is_alive, pids[:-1]))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 128 + signal.SIGTERM
+    assert not any(map(is_alive, pids)) and list(short.iterdir()) == []
+
+
+def test_it_ends_in_words_when_the_last_worker_dies(short: Path) -> None:
     """And takes everything else down."""
     with command(short, "--port", "0", "--web", "1", "--workers", "1") as process:
         pids = pids_in(said_until(process, "  kill -9"))

@@ -17,7 +17,7 @@ from app.protocol.states import TaskState
 from app.standin.postgresql import programs
 from bench.fleet.truth import end_of
 from bench.scale import __main__ as bench
-from bench.scale.figures import Figures, Results, faults, highest, table
+from bench.scale.figures import END_SECONDS, Figures, Results, faults, highest, table
 from bench.scale.picture import draw
 from bench.scale.polls import Watch
 from bench.scale.step import wrong_end
@@ -74,6 +74,16 @@ def test_small_steps_are_measured_and_end_true(tmp_path: Path, capsys: pytest.Ca
     before = (tmp_path / "scale.jsonl").read_bytes()
     assert len(_measured(tmp_path, "--installs=1,5", "--resume")) == 2
     assert (tmp_path / "scale.jsonl").read_bytes() == before, "what was measured is not measured again"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by", ["SIGTERM", "SIGKILL"])
+def test_a_service_that_ends_in_the_middle_is_followed_by_one_that_goes_on(tmp_path: Path, by: str) -> None:
+    """With all of its installs, which end as if nothing had been; one that is asked to end does so soon."""
+    (figures,) = _measured(tmp_path, "--installs=30", "--rate=6", "--window=1", f"--restart={by}")
+    assert (figures.ended_true, figures.left, figures.wrong) == (30, {}, ())
+    ended, _followed = figures.restart
+    assert ended < END_SECONDS
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from test.browser.conftest import Complaints
 from test.support.stage import Stage, scenario
-from test.support.stage.states import show
+from test.support.stage.states import show_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
@@ -32,7 +32,7 @@ def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
     with Stage(tmp_path_factory.mktemp("stage")) as stage:
         one, other = stage.ended(scenario(12, failed=1), ago=7200), stage.ended(scenario(12), ago=3600)
         fleet, _ = stage.ended_fleet(scenario(4), scenario(4, failed=1), ago=90_000)
-        runs = {f"run: {state}": f"/ui/run/{show(stage, state, 8)}" for state in STATES}
+        runs = {f"run: {state}": f"/ui/run/{run_id}" for state, run_id in show_all(stage, STATES, 8).items()}
         paths = {
             "start": "/",
             **runs,

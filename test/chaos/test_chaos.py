@@ -29,7 +29,6 @@ STOPPED = "SIGSTOP for 20 s"
 @pytest.mark.sshd
 @pytest.mark.slow
 @pytest.mark.timeout(500)
-@pytest.mark.alone
 @pytest.mark.long
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
 def test_runs_end_as_they_must_whatever_happens_to_them(

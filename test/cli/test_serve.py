@@ -54,7 +54,7 @@ def health(url: str) -> dict[str, object]:
     return content
 
 
-@pytest.mark.alone
+@pytest.mark.quiet
 def test_it_prints_one_line_when_it_answers_and_ends_on_sigterm(tmp_path: Path) -> None:
     """Whoever reads the line is answered; the end takes less than five seconds and nothing else is on stdout."""
     with served(tmp_path, "--port", "0") as (process, line):

@@ -75,8 +75,8 @@ def test_a_retry_is_worked_on(folder: Path, server: GitServer, instance: StandIn
 
 def test_a_cancel_reaches_the_instance(folder: Path, server: GitServer, instance: StandIn) -> None:
     """An install whose watcher is gone goes on; `list` says that nobody follows it, and `cancel` stays to its end."""
-    pack = make_pack(server, "owner", "Slow", PackSource(payload_bytes=30_000_000))
-    server.set_rule("owner/Slow", RepoRule(bytes_per_second=600_000))
+    pack = make_pack(server, "owner", "Slow", PackSource(payload_bytes=3_000_000))
+    server.set_rule("owner/Slow", RepoRule(bytes_per_second=60_000))
     command = [sys.executable, str(RUN_FILE), "install", instance.ssh_command, "--url", pack.url]
     command += ["--ui-home", str(instance.ui_home), "--data-dir", str(folder / "service")]
     with subprocess.Popen(

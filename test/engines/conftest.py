@@ -28,11 +28,11 @@ class Played:
     folder: Path
     url: str
 
-    def lines(self, what: str, task_id: str | None = None) -> list[list[str]]:
-        """Of the log: what happened, the task, the process, the token."""
+    def lines(self, what: str | None = None, task_id: str | None = None) -> list[list[str]]:
+        """Of the log, in order: what happened, the task, the process, the token."""
         log = self.folder / "log"
         lines = [line.split() for line in log.read_text("utf-8").splitlines()] if log.exists() else []
-        return [line for line in lines if line[0] == what and task_id in (None, line[1])]
+        return [line for line in lines if what in (None, line[0]) and task_id in (None, line[1])]
 
     def has(self, what: str, *task_ids: str, timeout: float = 20.0) -> None:
         """Waits until this is in the log of each."""

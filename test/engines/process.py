@@ -43,7 +43,7 @@ from app.sync.shared.worker import InstallWorker
 QUICK = Pace(heartbeat=0.2, stalled=1.5, fetch=0.2, upkeep=0.2)
 PRESENT = Pace(heartbeat=0.2, stalled=60.0, fetch=0.2, upkeep=0.2, look=0.2, gone=1.0, settled=2.0)
 """A dead worker is known by its session alone."""
-_LEASE_SECONDS, _MARGIN = 1.0, 0.2
+_LEASE_SECONDS, _MARGIN, _KEEP_SECONDS = 1.0, 0.2, 60.0
 _ADDRESS = "root@127.0.0.1 -p 22"
 _REQUEST = InstallRequest(_ADDRESS, parse_address(_ADDRESS))
 
@@ -109,6 +109,11 @@ class Process:
         self.engine.submit(job)
         return record.task_id
 
+    def state(self, task_id: str) -> TaskState | None:
+        """What a poll would say."""
+        known = self._cache.get(task_id)
+        return None if known is None else known.snapshot.state
+
     def close(self) -> None:
         """Lets go of everything."""
         self.engine.close(5.0)
@@ -159,6 +164,7 @@ class Process:
         state = TaskState.CANCELLED if job.cancel.is_set() else TaskState.FAILED
         job.recorder.emit(GivenUp(state, Problem("played", "The played run has ended.")))
         self._say("ended", job)
+        job.recorder.save_end(self.closing, _KEEP_SECONDS)
 
     def _say(self, what: str, job: Job) -> None:
         with (self.folder / "log").open("a", encoding="utf-8") as log:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from app.protocol.states import TaskState
-from app.standin.postgresql import PostgreSQL, programs
+from app.protocol.states import TERMINAL_TASK_STATES, TaskState
+from app.standin.postgresql import USER, PostgreSQL, programs
+from app.storage.errors import StorageError
 from app.sync.shared.queue_worker import Pace
 from test.engines.conftest import Played, install
 from test.engines.process import Process
+from test.support.small_disk import small_disk_at
 from test.support.waiting import wait_until
 
 PACE = Pace(heartbeat=0.5, stalled=4.0, fetch=0.2, upkeep=0.2)
@@ -78,3 +82,94 @@ def test_a_worker_closes_in_time_while_its_database_is_away(server: PostgreSQL, 
         played.end(task_id)
         played.ended(other, task_id)
         played.is_kept_once()
+
+
+def test_installs_go_on_while_the_database_cannot_be_written(server: PostgreSQL, tmp_path: Path) -> None:
+    """As one that has become a standby: it answers, and refuses. Polls say what they know, nobody is taken for dead,
+    and what ended meanwhile is kept once it can be."""
+    played = Played(tmp_path, server.url())
+    with (
+        closing(Process(played.url, tmp_path, pace=PACE)) as one,
+        closing(Process(played.url, tmp_path, pace=PACE)) as two,
+    ):
+        wait_until(lambda: one.engine.is_ready and two.engine.is_ready, 10)
+        tasks = [one.start(install(f"root@127.0.0.1:{port}")) for port in range(1, 5)]
+        later = one.start(install("root@127.0.0.1:1"))
+        played.has("began", *tasks)
+        server.sql("ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
+        wait_until(lambda: refusal(one) == "database_read_only", 10, "a start is refused")
+        played.end(tasks[0])
+        passed(1.5 * PACE.stalled)
+        for process in (one, two):
+            assert {process.state(task_id) for task_id in tasks[1:]} == {TaskState.RUNNING}
+        assert TaskState.FAILED in {one.state(tasks[0]), two.state(tasks[0])}, "who runs it shows its end"
+        server.sql("ALTER SYSTEM RESET default_transaction_read_only", "SELECT pg_reload_conf()")
+        passed(1.5 * PACE.stalled)
+        assert {len(played.lines("began", task_id)) for task_id in tasks} == {1}
+        all_end(played, one, *tasks, later)
+
+
+def test_installs_go_on_while_the_disk_of_the_database_is_full(server: PostgreSQL, tmp_path: Path) -> None:
+    """Some of what is written still finds room in its tables, and some does not."""
+    with small_database(server) as (url, disk):
+        played = Played(tmp_path, url)
+        with (
+            closing(Process(url, tmp_path, pace=PACE)) as one,
+            closing(Process(url, tmp_path, pace=PACE)) as two,
+        ):
+            wait_until(lambda: one.engine.is_ready and two.engine.is_ready, 10)
+            tasks = [one.start(install(f"root@127.0.0.1:{port}")) for port in range(1, 5)]
+            played.has("began", *tasks)
+            fill(disk)
+            wait_until(lambda: refusal(one) == "database_full", 30, "a start is refused")
+            played.end(*tasks[:2])
+            passed(1.5 * PACE.stalled)
+            assert all(TaskState.FAILED in {one.state(each), two.state(each)} for each in tasks[:2])
+            for process in (one, two):
+                assert {process.state(task_id) for task_id in tasks[2:]} == {TaskState.RUNNING}
+            (disk / "rest").unlink()
+            passed(1.5 * PACE.stalled)
+            assert {len(played.lines("began", task_id)) for task_id in tasks} == {1}
+            all_end(played, two, *(record.task_id for record in one.store.unfinished()), *tasks)
+
+
+def refusal(process: Process) -> str | None:
+    """Why one more install is not taken; None where it is."""
+    try:
+        process.start(install("root@127.0.0.1:1"))
+    except StorageError as exc:
+        return exc.code
+    return None
+
+
+def all_end(played: Played, process: Process, *tasks: str) -> None:
+    """Every run ends, every install does, once, and nothing is left in the queue."""
+    played.end(*tasks)
+    for task_id in tasks:
+        assert played.ended(process, task_id, 30).state in TERMINAL_TASK_STATES
+    wait_until(lambda: process.engine.unfinished == 0, 20, "every job was finished")
+    played.is_kept_once()
+
+
+@contextmanager
+def small_database(server: PostgreSQL) -> Iterator[tuple[str, Path]]:
+    """The address of a database on a disk of its own, with little room, and that disk."""
+    place = server.folder / "small"
+    place.mkdir()
+    with small_disk_at(place, "size=40m") as disk:
+        tables = disk / "tables"
+        tables.mkdir()
+        if os.geteuid() == 0:
+            shutil.chown(tables, USER, USER)
+            shutil.chown(disk, USER, USER)
+        server.sql(f"CREATE TABLESPACE small LOCATION '{tables}'")
+        server.sql("CREATE DATABASE small TEMPLATE template0 TABLESPACE small")
+        yield server.url("small"), disk
+        server.sql("DROP DATABASE small WITH (FORCE)", "DROP TABLESPACE small")
+
+
+def fill(disk: Path) -> None:
+    """Leaves no room there."""
+    with suppress(OSError), (disk / "rest").open("wb", buffering=0) as file:
+        while file.write(bytes(1 << 16)):
+            pass

@@ -69,7 +69,7 @@ def passed(seconds: float) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.alone
+@pytest.mark.quiet
 def test_every_install_ends_once_whatever_is_killed(server: PostgreSQL, tmp_path: Path) -> None:
     chance = random.Random(SEED)
     played = Played(tmp_path, server.url())

@@ -18,7 +18,7 @@ from test.conftest import MakeOnce
 REAL = [pytest.mark.sshd, pytest.mark.registry, pytest.mark.slow, pytest.mark.long]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def caches(make_once: MakeOnce) -> Path:
     """What the scenarios share: packages, environments, the package that cannot be built."""
     return make_once("fault-caches", make_shared)

@@ -33,7 +33,7 @@ MAX_RUNNING = 16
 MANIFEST = {"urls": ["https://example.org/o/p"]}
 
 
-@pytest.mark.alone
+@pytest.mark.quiet
 def test_a_poll_right_after_a_restart_is_answered_at_once_with_a_thousand_records(tmp_path: Path) -> None:
     """With the last known state, within a second of the service's first word; its list is no slower for it."""
     service = ServiceProcess(tmp_path)
@@ -148,7 +148,7 @@ def _unfinished(service: ServiceProcess) -> bool:
     return any(service.get("/tasks", state=state, limit=1)["tasks"] for state in ("queued", "running"))
 
 
-RUNS = 10
+RUNS = 6
 """What each leaves behind shows after as many."""
 
 

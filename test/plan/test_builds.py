@@ -173,13 +173,15 @@ def test_a_built_package_that_wants_another_version_of_what_the_first_stage_brin
 
 
 def test_a_build_that_nobody_needs_any_more_is_ended(box: Box) -> None:
-    """What wanted it cannot be had, for want of another build."""
+    """At once: what wanted it cannot be had, for want of another build. It would take half a minute."""
     box.index.sdist("bad", "1.0", building=until(box.home / "begun"), broken="a placeholder")
     box.index.sdist("long", "1.0", building=until(box.home / "never", box.home / "begun"))
     box.index.wheel("wants-both", "1.0", ["long", "bad"])
     run = box.run_of(box.pack("one", "wants-both"))
     assert states(run) == {"one": "failed build_failed"}, run.said()
     assert builds(run, "long") == ["waiting", "running", "skipped"]
+    seconds = run.told(BuildChanged, package="long")[-1].seconds
+    assert seconds is not None and seconds < 20, "nobody asked uv for what it is just building"
     assert run.processes() == set()
 
 

@@ -10,7 +10,7 @@ from bench.apply.__main__ import play_all, summary
 
 SAMPLE = range(1000, 1012)
 
-pytestmark = [pytest.mark.registry, pytest.mark.alone]  # uv itself comes from there; faults strike within milliseconds
+pytestmark = [pytest.mark.registry, pytest.mark.quiet]  # uv itself comes from there; faults strike within milliseconds
 
 
 def test_no_sequence_of_changes_and_faults_loses_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -224,6 +224,7 @@ def test_a_file_whose_hash_differs_is_not_installed(box: Box) -> None:
 def test_an_address_that_is_dead_costs_no_other_pack(box: Box) -> None:
     """A file that is gone, and a server that is: the index is not blamed for it."""
     furnish(box)
+    box.environ["UV_HTTP_RETRIES"] = "0"  # each try of uv's waits longer than the one before
     gone = f"{box.index.url}alpha/nope-1.0-py3-none-any.whl"
     packs = [box.pack("gone", gone, "alpha"), box.pack("dead", "https://127.0.0.1:1/x-1.0-py3-none-any.whl", "beta")]
     run = box.run_of(*packs, box.pack("late", "over-it", "gamma"))

@@ -60,7 +60,7 @@ def test_a_command_that_ignores_its_input_ends(host: RemoteHost) -> None:
     assert host.run(["true"], stdin=b"x" * 8 * MEGABYTE, timeout=30).exit_status == 0
 
 
-@pytest.mark.alone
+@pytest.mark.quiet
 def test_a_command_that_takes_too_long(host: RemoteHost) -> None:
     """The wait ends in time and the connection can be used on."""
     started = time.monotonic()
@@ -74,7 +74,7 @@ def test_a_command_that_a_signal_ends(host: RemoteHost) -> None:
     assert host.run_script("kill -9 $$", timeout=10).exit_status == -1
 
 
-@pytest.mark.alone
+@pytest.mark.quiet
 def test_a_child_that_keeps_an_output_open_costs_no_more_than_the_time_limit(host: RemoteHost) -> None:
     started = time.monotonic()
     with pytest.raises(CommandTimedOut):

@@ -113,7 +113,7 @@ def test_the_agents_keys_are_tried(
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paramiko leaves its socket open then
-@pytest.mark.alone
+@pytest.mark.quiet
 def test_an_agent_that_does_not_answer_costs_no_more_than_the_deadline(
     sshd: Sshd, make_connector: MakeConnector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,7 +163,7 @@ def test_a_full_server_is_tried_again(make_sshd: MakeSshd, make_connector: MakeC
     assert re.search(r"drop connection|past MaxStartups", server.log)
 
 
-@pytest.mark.alone
+@pytest.mark.quiet
 def test_a_server_that_stays_full_is_said(make_sshd: MakeSshd, make_connector: MakeConnector) -> None:
     server = make_sshd("MaxStartups 1")
     with _occupy(server):

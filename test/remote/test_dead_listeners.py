@@ -17,7 +17,7 @@ from app.remote.deadline import Deadline
 from test.remote.conftest import MakeConnector
 from test.support.ports import closed_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.slow, pytest.mark.quiet]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from app.remote.tcp import USER_TIMEOUT_SECONDS
 from app.remote.transport import ServiceTransport
 from test.remote.conftest import MakeConnector, Sshd
 
-pytestmark = [pytest.mark.sshd, pytest.mark.alone]
+pytestmark = [pytest.mark.sshd, pytest.mark.quiet]
 
 
 def test_a_killed_connection_is_noticed_by_its_stream(sshd: Sshd, connector: SshConnector) -> None:

@@ -81,6 +81,7 @@ def test_an_archive_is_offered_and_never_taken_unasked(rig: Rig, git_server: Git
     back = rig.start({"nodes": nodes}, rollback_of=asking.task_id)
     back.wait()
     assert names_in(rig.custom_nodes) == [], back.said()
+    assert list(rig.home.rglob("bin/uv")) == [], "none was fetched: no package had to be put back"
 
 
 def test_a_registry_that_does_not_answer_holds_nobody_up(

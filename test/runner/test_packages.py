@@ -166,7 +166,7 @@ def test_two_packs_of_odd_names_do_not_share_a_requirements_file(uv_rig: Rig, gi
     assert installed(uv_rig.ui_home / "venv/bin/python", ["toml", "colorama"]) == ["toml", "colorama"]
 
 
-@pytest.mark.alone
+@pytest.mark.quiet
 def test_a_cancel_during_packages_ends_uv(uv_rig: Rig, git_server: GitServer) -> None:
     """While uv waits for an index that never answers: all is gone in less than 5 s."""
     pack = make_pack(git_server, "o", "pack", requirements="toml\n")

@@ -262,7 +262,7 @@ def test_the_proof_is_found_in_noise(rig: Rig) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.alone
+@pytest.mark.quiet
 def test_first_events_come_at_once(rig: Rig, git_server: GitServer) -> None:
     """start answers only when the journal is open, so the first poll finds it."""
     run = rig.start([node(make_pack(git_server, "o", "one"))])

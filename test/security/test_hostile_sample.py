@@ -26,7 +26,7 @@ def test_a_service_that_is_lied_to_goes_on_and_every_task_ends(
 ) -> None:
     """Memory, cancels, other installs: all within what the proof allows. How fast it answers meanwhile is the proof's
     own business: `make prove-hostile`."""
-    asked = ["--seconds", "24", "--patience", "6", "--calm", "4", "--loaded", "10", "--no-confirm"]
+    asked = ["--seconds", "14", "--patience", "6", "--calm", "0.5", "--loaded", "10", "--no-confirm"]
     asked += ["--output", str(tmp_path / "out")]
     main(asked)
     said = capfd.readouterr().out

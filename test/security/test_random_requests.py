@@ -18,8 +18,8 @@ from bench.api.rounds import read
 def test_nothing_is_answered_that_the_specification_does_not_tell(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Some 1,000 requests, fewer on a slow machine; all checks; no 5xx."""
-    main(["--requests", "1000", "--seconds", "30", "--examples", "3", "--output", str(tmp_path)])
+    """Some 600 requests, fewer on a slow machine; all checks; no 5xx."""
+    main(["--requests", "500", "--seconds", "30", "--examples", "2", "--output", str(tmp_path)])
     said = capsys.readouterr().out
     assert [line for line in said.splitlines() if line.startswith("WRONG")] == []
     found = re.search(r"^(\d+) requests, \d+ checks, 0 faults", said, re.MULTILINE)

@@ -25,7 +25,7 @@ from test.sync.conftest import Gate, gate, instance, instances, packs
 
 __all__ = ["gate", "instance", "instances", "packs"]
 
-pytestmark = [pytest.mark.sshd, pytest.mark.alone]
+pytestmark = [pytest.mark.sshd, pytest.mark.quiet]
 
 SOON = 2.0
 TOLD, TAKEN = 5.0, 10.0

@@ -101,7 +101,7 @@ def test_many_readers_of_one_install_read_its_record_once(parties: Parties) -> N
     assert len(reads) == 1
 
 
-@pytest.mark.alone
+@pytest.mark.quiet
 def test_news_are_there_well_under_a_second(parties: Parties) -> None:
     """From an event's commit in one process to a waiter of another, at the 95th percentile."""
     works, web = parties(), parties()
@@ -279,7 +279,7 @@ def test_a_listener_whose_connection_is_ended_listens_again_and_misses_nothing(p
         assert web.progress.wait(task_id, lambda status: status.snapshot.revision == recorder.snapshot.revision, 1)
 
 
-@pytest.mark.alone
+@pytest.mark.quiet
 def test_while_postgresql_is_away_what_was_known_is_said_and_grows_old(
     parties: Parties, postgresql: PostgreSQL
 ) -> None:

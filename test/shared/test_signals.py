@@ -75,7 +75,7 @@ def test_it_works(parties: Parties) -> None:
     assert _asked(works, task_id) == []
 
 
-@pytest.mark.alone
+@pytest.mark.quiet
 def test_a_cancel_is_there_within_two_seconds(parties: Parties) -> None:
     """Of fifty installs at once, each."""
     works, web = parties(), parties()
@@ -222,7 +222,7 @@ def test_what_is_asked_while_a_worker_hears_nothing_gets_there(parties: Parties)
             wait_until(partial(_has_skip, job, f"package-{attempt}"), 2)
 
 
-@pytest.mark.alone
+@pytest.mark.quiet
 def test_a_cancel_outlives_postgresql(parties: Parties, postgresql: PostgreSQL) -> None:
     """Asked just before it was killed: it is there when the database is back, without being asked again."""
     works, web = parties(), parties()

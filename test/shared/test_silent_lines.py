@@ -18,7 +18,7 @@ from test.shared.conftest import Parties, emit, new_install
 from test.shared.swallowing_line import SwallowingLine
 from test.support.waiting import wait_until
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.quiet
 
 
 @pytest.fixture(autouse=True)

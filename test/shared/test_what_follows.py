@@ -31,7 +31,7 @@ from test.shared.conftest import has_threads
 from test.support.receiver import Receiver
 from test.support.waiting import wait_until
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.quiet
 
 Services = Callable[..., Service]
 

@@ -14,7 +14,7 @@ import requests
 
 from app.protocol.events import Warned
 from test.support.stage import Stage, rollback, scenario
-from test.support.stage.states import STATES, show
+from test.support.stage.states import STATES, show_all
 from test.support.waiting import wait_until
 
 pytestmark = pytest.mark.sshd
@@ -106,10 +106,9 @@ def test_logs_come_too(stage: Stage) -> None:
 
 @pytest.mark.long
 def test_every_state_can_be_shown(tmp_path: Path) -> None:
-    """One after the other, in one service."""
+    """All of them, in one service."""
     with Stage(tmp_path) as stage:
-        for state in STATES:
-            run_id = show(stage, state, 5)
+        for state, run_id in show_all(stage, STATES, 5).items():
             if state != "host_key":  # a workflow's
                 assert stage.service.progress(run_id)["task_id"] == run_id, state
 

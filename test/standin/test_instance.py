@@ -152,3 +152,17 @@ def test_the_progress_files_of_its_runs_go_with_it(tmp_path: Path) -> None:
     finally:
         other.unlink(missing_ok=True)
         own.unlink(missing_ok=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a namespace of processes")
+def test_one_with_processes_of_its_own_sees_no_others(standin_factory: StandInFactory) -> None:
+    """What was left in the background outlives its line and its sshd, and ends with the machine."""
+    other, own = standin_factory(), standin_factory(own_processes=True)
+    assert str(os.getpid()) in run_there(other, "ls /proc").stdout.split()
+    assert "pytest" not in run_there(own, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '").stdout
+    run_there(own, BACKGROUND)
+    own.stop_sshd()
+    own.start_sshd()
+    assert run_there(own, "pgrep -c -f '[s]leep 600'").stdout == "1\n"
+    own.stop()
+    assert not processes_below(own.root)

@@ -55,16 +55,16 @@ def _install(engine: Engine, **values: object) -> InstallRecord:
     return InstallStore(engine).add(record)
 
 
-def test_every_record_arrives_as_it_was(data_dir: Path, here: Engine, postgresql_url: str) -> None:
+def test_every_record_arrives_as_it_was(data_dir: Path, here: Engine, empty_postgresql_url: str) -> None:
     """Whatever text is in it, however large; what the service reads is equal on both sides, also by its links."""
     odd = {f"k{number}": text for number, text in enumerate([*TEXTS, *ONLY_IN_JSON])}
     _install(here, request=odd | {"retry_of": "x"}, snapshot={"large": "\0" * LARGE, "odd": odd})
     _install(here, instance="root@\0\ue000", ui_home="\0", error={"code": "\0"}, state=TaskState.FAILED)
     for number in range(250):
         _install(here, created_at=float(number))
-    done = _move(data_dir, postgresql_url)
+    done = _move(data_dir, empty_postgresql_url)
     assert done.exit_code == 0, done.output
-    there_too = open_database(postgresql_url)
+    there_too = open_database(empty_postgresql_url)
     for record in InstallStore(here).list(limit=1000):
         assert InstallStore(there_too).get(record.task_id) == InstallStore(here).get(record.task_id)
     assert History(there_too).all() != []
@@ -73,7 +73,7 @@ def test_every_record_arrives_as_it_was(data_dir: Path, here: Engine, postgresql
     there_too.dispose()
 
 
-def test_what_is_no_json_arrives_as_nothing(data_dir: Path, here: Engine, postgresql_url: str) -> None:
+def test_what_is_no_json_arrives_as_nothing(data_dir: Path, here: Engine, empty_postgresql_url: str) -> None:
     """As the service reads it: a damaged value, a number that JSON does not have."""
     damaged, numbers = _install(here), _install(here)
     here.dispose()
@@ -81,26 +81,26 @@ def test_what_is_no_json_arrives_as_nothing(data_dir: Path, here: Engine, postgr
         raw.execute("update installs set snapshot = '{\"half' where task_id = ?", (damaged.task_id,))
         text = '{"a": NaN, "b": [1e999, -Infinity, 1.5], "c": "NaN"}'
         raw.execute("update installs set snapshot = ? where task_id = ?", (text, numbers.task_id))
-    assert _move(data_dir, postgresql_url).exit_code == 0
-    there_too = open_database(postgresql_url)
+    assert _move(data_dir, empty_postgresql_url).exit_code == 0
+    there_too = open_database(empty_postgresql_url)
     found = [InstallStore(there_too).get(each.task_id) for each in (damaged, numbers)]
     assert [each.snapshot for each in found if each] == [None, {"a": None, "b": [None, None, 1.5], "c": "NaN"}]
     there_too.dispose()
 
 
-def test_new_host_keys_get_new_numbers(data_dir: Path, here: Engine, postgresql_url: str) -> None:
+def test_new_host_keys_get_new_numbers(data_dir: Path, here: Engine, empty_postgresql_url: str) -> None:
     """Also one that is longer than what an index of PostgreSQL takes."""
     long = "".join(uuid.uuid4().hex for _ in range(100))
     for number, key in enumerate(("AAAA", long)):
         DatabasePins(here).add_first(HostKey(f"h{number}", 22, "ssh-rsa", key, "SHA256:x", 1.0, "a test"))
-    assert _move(data_dir, postgresql_url).exit_code == 0
-    there_too = open_database(postgresql_url)
+    assert _move(data_dir, empty_postgresql_url).exit_code == 0
+    there_too = open_database(empty_postgresql_url)
     DatabasePins(there_too).add_first(HostKey("h2", 22, "ssh-rsa", long, "SHA256:x", 1.0, "a test"))
     assert [key.host for key in DatabasePins(there_too).all()] == ["h0", "h1", "h2"]
     there_too.dispose()
 
 
-def test_logs_documents_and_commands_arrive(data_dir: Path, here: Engine, postgresql_url: str) -> None:
+def test_logs_documents_and_commands_arrive(data_dir: Path, here: Engine, empty_postgresql_url: str) -> None:
     """Byte for byte: a cut log, one that began anew, one whose rest never came, with bytes that are no text."""
     record, folder = _install(here), data_dir / "logs"
     with LogFiles(folder).writing(record.task_id) as writer:
@@ -112,8 +112,8 @@ def test_logs_documents_and_commands_arrive(data_dir: Path, here: Engine, postgr
     documents = FolderDocuments(data_dir)
     for name in ("tokens.json", "proofs/a.json", "workflow-files/b.json.z", "elsewhere.json"):
         documents.write(name, b"\0" + name.encode())
-    assert _move(data_dir, postgresql_url).exit_code == 0
-    there_too, files = open_database(postgresql_url), LogFiles(folder)
+    assert _move(data_dir, empty_postgresql_url).exit_code == 0
+    there_too, files = open_database(empty_postgresql_url), LogFiles(folder)
     logs = LogTable(there_too)
     for name, size in files.sizes(record.task_id).items():
         assert logs.read(record.task_id, name, 0, size) == files.read(record.task_id, name, 0, size)
@@ -127,33 +127,33 @@ def test_logs_documents_and_commands_arrive(data_dir: Path, here: Engine, postgr
     there_too.dispose()
 
 
-def test_a_row_that_postgresql_refuses_moves_nothing(data_dir: Path, here: Engine, postgresql_url: str) -> None:
+def test_a_row_that_postgresql_refuses_moves_nothing(data_dir: Path, here: Engine, empty_postgresql_url: str) -> None:
     """It is named, and all can be tried again."""
     record = _install(here)
     here.dispose()
     with closing(sqlite3.connect(data_dir / "nodeferry.db")) as raw, raw:
         raw.execute("update installs set revision = 5000000000")
-    refused = _move(data_dir, postgresql_url)
+    refused = _move(data_dir, empty_postgresql_url)
     assert refused.exit_code == 1 and record.task_id in refused.output and "out of range" in refused.output
     with closing(sqlite3.connect(data_dir / "nodeferry.db")) as raw, raw:
         raw.execute("update installs set revision = 5")
-    assert _move(data_dir, postgresql_url).exit_code == 0
+    assert _move(data_dir, empty_postgresql_url).exit_code == 0
 
 
-def test_what_cannot_be_moved_is_refused_with_a_reason(data_dir: Path, here: Engine, postgresql_url: str) -> None:
+def test_what_cannot_be_moved_is_refused_with_a_reason(data_dir: Path, here: Engine, empty_postgresql_url: str) -> None:
     """A running service, no history, a database with one, none named, and a history of a newer release."""
     _install(here)
     with ServiceLock(data_dir):
-        assert "already uses the data folder" in _move(data_dir, postgresql_url).output
-    assert "There is no history" in _move(data_dir.parent / "empty", postgresql_url).output
+        assert "already uses the data folder" in _move(data_dir, empty_postgresql_url).output
+    assert "There is no history" in _move(data_dir.parent / "empty", empty_postgresql_url).output
     assert "not said which PostgreSQL" in _move(data_dir, "").output
-    assert _move(data_dir, postgresql_url, "--json").exit_code == 0
-    again = _move(data_dir, postgresql_url, "--json")
+    assert _move(data_dir, empty_postgresql_url, "--json").exit_code == 0
+    again = _move(data_dir, empty_postgresql_url, "--json")
     assert json.loads(again.output)["error"]["code"] == "database_not_empty"
     here.dispose()
     with closing(sqlite3.connect(data_dir / "nodeferry.db")) as raw, raw:
         raw.execute("update alembic_version set version_num = '9999'")
-    assert "newer Nodeferry" in _move(data_dir, postgresql_url).output
+    assert "newer Nodeferry" in _move(data_dir, empty_postgresql_url).output
 
 
 def test_an_address_is_pinned_once_by_all_processes(shared_engine: Engine) -> None:

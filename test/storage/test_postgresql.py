@@ -11,11 +11,11 @@ from contextlib import ExitStack, suppress
 
 import psycopg
 import pytest
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine, text
 
 from app.standin.postgresql import PostgreSQL, programs
 from app.storage import InstallStore, StorageError, open_database
-from app.storage.postgresql import problem_of, with_driver
+from app.storage.postgresql import problem_of
 from app.storage.shared_queue import SharedQueueStore
 from app.storage.transactions import adding
 from test.storage.records import new_record
@@ -105,14 +105,9 @@ def test_an_unknown_database_is_told_so(postgresql: PostgreSQL) -> None:
     assert "There is no database" in caught.value.message
 
 
-@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
-def test_every_usual_scheme_gets_the_driver_that_is_there(scheme: str) -> None:
-    assert with_driver(make_url(f"{scheme}://h/n")).drivername == "postgresql+psycopg"
-
-
-def test_processes_that_open_an_empty_database_at_once_all_get_it(postgresql_url: str) -> None:
+def test_processes_that_open_an_empty_database_at_once_all_get_it(empty_postgresql_url: str) -> None:
     opened = [
-        subprocess.Popen([sys.executable, "-c", OPENER, postgresql_url], stderr=subprocess.PIPE, text=True)
+        subprocess.Popen([sys.executable, "-c", OPENER, empty_postgresql_url], stderr=subprocess.PIPE, text=True)
         for _ in range(4)
     ]
     assert [(each.communicate(timeout=60)[1], each.returncode) for each in opened] == [("", 0)] * 4

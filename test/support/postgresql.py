@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import Engine
@@ -21,12 +22,32 @@ def postgresql() -> Iterator[PostgreSQL]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def schema(postgresql: PostgreSQL) -> str:
+    """A database with its schema and without a record, to be copied: to migrate one takes three times as long."""
+    open_database(postgresql.create("schema")).dispose()
+    return "schema"
+
+
 @pytest.fixture
-def postgresql_url(postgresql: PostgreSQL) -> Iterator[str]:
-    """The address of an empty database, which goes with the test."""
+def postgresql_url(postgresql: PostgreSQL, schema: str) -> Iterator[str]:
+    """The address of a database without any record, which goes with the test."""
+    with _database(postgresql, schema) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_postgresql_url(postgresql: PostgreSQL) -> Iterator[str]:
+    """The address of one that nobody has opened yet."""
+    with _database(postgresql) as url:
+        yield url
+
+
+@contextmanager
+def _database(server: PostgreSQL, template: str = "template0") -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
-    yield postgresql.create(name)
-    postgresql.drop(name)
+    yield server.create(name, template)
+    server.drop(name)
 
 
 @pytest.fixture

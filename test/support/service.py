@@ -26,16 +26,18 @@ Json = dict[str, Any]
 
 
 class ServiceProcess:
-    """`run.py serve` on a free port, with a home and a data folder of its own below `folder`."""
+    """`run.py serve` on a free port, or `run.py worker`, with a home and a data folder of its own below `folder`."""
 
     def __init__(self, folder: Path, *, tree: Path = ROOT, open_files: int = 0, **settings: str) -> None:
-        """`settings`: NODEFERRY_ variables without their prefix, in small letters; `tree`: of another checkout, whose
-        `run.py` it is; `open_files`: how many it may open (0: as many as this process)."""
+        """`settings`: NODEFERRY_ variables without their prefix, in small letters; with the role
+        worker it only works; `tree`: of another checkout, whose `run.py` it is; `open_files`: how many it may open (0:
+        as many as this process)."""
         self.home = folder / "service-home"
         self.data_dir = folder / "service-data"
         self.home.mkdir(parents=True, exist_ok=True)
         self._tree = tree
         self._open_files = open_files
+        self._only_works = settings.get("role") == "worker"
         self._log = folder / "service.log"
         words = {"allowed_git_schemes": "https,ssh,http", "node_map_url": "", "registry_url": "", **settings}
         self._environ = {**os.environ, "HOME": str(self.home), **prefixed(words)}
@@ -65,10 +67,11 @@ class ServiceProcess:
         return self._log.read_text("utf-8", "replace")
 
     def start(self, port: int = 0) -> None:
-        """Returns once the service has said where it answers. `port`: by default a free one."""
-        if self._tree == ROOT:  # another checkout may have another schema
+        """Returns once the service has said where it answers, or that it works. `port`: by default a free one."""
+        command = ["worker"] if self._only_works else ["serve", "--port", str(port)]
+        if self._tree == ROOT and not self._only_works:  # another checkout may have another schema
             put_database(self.data_dir)
-        argv = [sys.executable, "run.py", "serve", "--port", str(port), "--data-dir", str(self.data_dir)]
+        argv = [sys.executable, "run.py", *command, "--data-dir", str(self.data_dir)]
         if self._open_files:
             argv = ["sh", "-c", f'ulimit -n {self._open_files} && exec "$@"', "sh", *argv]
         with self._log.open("ab") as log:
@@ -81,24 +84,29 @@ class ServiceProcess:
                 text=True,
                 start_new_session=True,
             )
-        line = first_line(self._process, 30.0)
-        assert line.startswith("Nodeferry on "), f"{line!r}\n{self.log[-3000:]}"
-        self.url = line.removeprefix("Nodeferry on ").strip()
+        line, expected = first_line(self._process, 60.0), "A worker on " if self._only_works else "Nodeferry on "
+        assert line.startswith(expected), f"{line!r}\n{self.log[-3000:]}"
+        self.url = "" if self._only_works else line.removeprefix(expected).strip()
 
     def kill(self) -> None:
         """kill -9."""
-        self._end(signal.SIGKILL)
+        self.end(signal.SIGKILL)
 
     def stop(self) -> None:
         """SIGTERM."""
-        self._end(signal.SIGTERM)
+        self.end(signal.SIGTERM)
         self._session.close()
 
-    def _end(self, number: int) -> None:
-        if self._process is None:
-            return
-        self._process.send_signal(number)
-        self._process.wait(30)
+    def end(self, number: int) -> None:
+        """Sends a signal that ends it, and waits for that."""
+        if self._process is not None:
+            self._process.send_signal(number)
+            self.wait()
+
+    def wait(self, seconds: float = 30.0) -> None:
+        """Until it has ended, by a signal that it was sent."""
+        assert self._process is not None
+        self._process.wait(seconds)
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._process = None

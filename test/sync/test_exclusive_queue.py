@@ -85,7 +85,7 @@ def test_nobody_conflicts_and_everybody_has_a_turn(wanted: list[ExclusiveKey], p
         queue.done(ended)
 
 
-@pytest.mark.alone
+@pytest.mark.quiet
 def test_a_thousand_that_wait_cost_no_more_each_than_a_hundred() -> None:
     """On one instance, each for a ComfyUI of its own behind one for the whole instance; in CPU time, noise allowed."""
 

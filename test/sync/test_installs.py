@@ -82,7 +82,7 @@ def test_keys_that_are_not_accepted_are_named(bench: Bench, instance: StandIn, t
     assert str(key) in end["error"]["message"]
 
 
-@pytest.mark.alone
+@pytest.mark.quiet
 def test_a_cancel_while_connecting_is_heard_at_once(bench: Bench, mute: str) -> None:
     """No wait outlives a cancel."""
     task_id = bench.installs.start(_request(mute, wait_seconds=60)).task_id

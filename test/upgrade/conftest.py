@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,14 @@ Restore = Callable[..., Restored]
 def left_behind(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The release's archive, unpacked."""
     return unpack(tmp_path_factory.mktemp("left-behind"))
+
+
+@pytest.fixture
+def one_at_a_time(shared_folder: Path) -> Iterator[None]:
+    """A runner ends the processes that carry its task_id, and all of these tests play the same tasks."""
+    with (shared_folder / "recorded-tasks.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

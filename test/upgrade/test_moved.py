@@ -97,16 +97,18 @@ def test_the_old_service_does_not_start_any_more(moved: Restored) -> None:
 
 @pytest.mark.sshd
 @pytest.mark.slow
-@pytest.mark.alone
-def test_a_worker_there_follows_what_had_not_ended_to_its_end(restore: Restore, postgresql_url: str) -> None:
+@pytest.mark.usefixtures("one_at_a_time")
+def test_a_worker_there_follows_what_had_not_ended_to_its_end(restore: Restore, empty_postgresql_url: str) -> None:
     """From the byte to which the release had read the journals; then what had waited behind starts. Their logs come."""
     restored = restore(*GOING_ON.values())
     for task, instance in GOING_ON.items():
         restored.run_folder(instance, task, "journal-ended.ndjson")
-    done = CliRunner().invoke(cli, ["database", "move", "--data-dir", str(restored.data_dir), "--to", postgresql_url])
+    done = CliRunner().invoke(
+        cli, ["database", "move", "--data-dir", str(restored.data_dir), "--to", empty_postgresql_url]
+    )
     assert done.exit_code == 0, done.output
     shutil.rmtree(restored.data_dir / "logs")
-    restored.serve(database_url=postgresql_url)
+    restored.serve(database_url=empty_postgresql_url)
     ends = restored.expected("ended/essences")
     for task in ("running", "interrupted", "started", "workflow-running"):
         assert essence(restored.ended(task)) == ends[task], task

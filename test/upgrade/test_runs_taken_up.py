@@ -31,8 +31,7 @@ from test.upgrade.recorded import (
 
 pytestmark = [pytest.mark.sshd, pytest.mark.slow]
 
-ALONE = pytest.mark.alone
-"""One at a time: a runner ends the processes that carry its task_id, and all these tests play the same task."""
+ONE_AT_A_TIME = pytest.mark.usefixtures("one_at_a_time")
 
 GOING_ON = {
     "running": "main",
@@ -48,7 +47,7 @@ def _packs(progress: Json) -> dict[str, str]:
     return {row["name"]: row["state"] for row in progress["nodes"]}
 
 
-@ALONE
+@ONE_AT_A_TIME
 def test_runs_that_ended_meanwhile_are_followed_to_their_ends(restore: Restore) -> None:
     """From the byte to which the release had read their journals; then what had waited behind them starts, with today's
     runner, and the workflow and the fleet that they belong to complete."""
@@ -76,7 +75,7 @@ def test_runs_that_ended_meanwhile_are_followed_to_their_ends(restore: Restore) 
     assert lasting_differences(restored.expected("ended/workflows/running"), restored.workflow("running")) == []
 
 
-@ALONE
+@ONE_AT_A_TIME
 @pytest.mark.parametrize("journal", ["journal.ndjson", "journal-cut.ndjson"])
 def test_a_run_that_died_meanwhile_is_told_and_the_next_one_starts(restore: Restore, journal: str) -> None:
     """What its journal had said counts, up to the last whole line."""
@@ -170,7 +169,7 @@ def _ends_as_recorded(live: Live) -> None:
     assert begun["pid"] == live.process.pid, "the run was begun once, by the older runner"
 
 
-@ALONE
+@ONE_AT_A_TIME
 def test_a_live_run_of_the_older_runner_is_followed_and_undone(live: Live) -> None:
     """To its true end, by the runner that had begun it. Then today's runner undoes it, from the older one's notes."""
     restored = live.restored
@@ -190,7 +189,7 @@ def test_a_live_run_of_the_older_runner_is_followed_and_undone(live: Live) -> No
     assert names_in(live.standin.custom_nodes) == live.before
 
 
-@ALONE
+@ONE_AT_A_TIME
 def test_a_cut_line_and_a_second_restart_leave_the_older_runner_its_run(live: Live) -> None:
     """Attached to three times, begun once."""
     live.restored.serve()
@@ -205,7 +204,7 @@ def test_a_cut_line_and_a_second_restart_leave_the_older_runner_its_run(live: Li
     _ends_as_recorded(live)
 
 
-@ALONE
+@ONE_AT_A_TIME
 def test_a_live_run_of_the_older_runner_is_cancelled(live: Live) -> None:
     """The older runner heeds the cancel, and cleans up."""
     api = live.restored.serve()
@@ -217,7 +216,7 @@ def test_a_live_run_of_the_older_runner_is_cancelled(live: Live) -> None:
     wait_until(lambda: not live.processes(), 60, "the runner is gone")
 
 
-@ALONE
+@ONE_AT_A_TIME
 def test_a_run_whose_older_runner_is_killed_is_swept(live: Live) -> None:
     """By today's runner, which knows the older one's files."""
     live.restored.serve()

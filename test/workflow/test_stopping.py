@@ -43,7 +43,7 @@ def test_a_step_that_ends_while_it_is_stopped_tells_its_own_end() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.alone
+@pytest.mark.quiet
 def test_a_stop_does_not_wait_for_a_connection_attempt(workflows: Workflows, service: ServiceProcess) -> None:
     """The listener takes the connection and never says a word; the connect timeout is 30 s."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

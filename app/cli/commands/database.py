@@ -11,6 +11,7 @@ import click
 from app.cli.errors import CliError
 from app.cli.server.service_lock import ServiceLock
 from app.cli.view.say import note, reply
+from app.domain.database_scheme import with_driver
 from app.protocol.amounts import size
 from app.settings import Settings, settings_from
 
@@ -33,8 +34,8 @@ def move(target: str | None, data_dir: Path | None) -> None:
     data folder stays as it is, and no service starts on its history any more.
     """
     settings = settings_from(overrides={"data_dir": data_dir})
-    source, url = _source(settings), target or settings.database_url
-    if not url.startswith("postgres"):
+    source, url = _source(settings), with_driver(target or settings.database_url)
+    if not url.startswith("postgresql"):
         hint = "Name it: --to postgresql+psycopg://USER@HOST/NAME, or set NODEFERRY_DATABASE_URL."
         raise CliError("It is not said which PostgreSQL the history is moved to.", hint=hint, field="--to")
     from app.storage.move.history import move_history

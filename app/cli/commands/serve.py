@@ -107,12 +107,17 @@ def _serve(service: Service, server: HttpServer, lines: Sequence[str]) -> None:
 
 def _close(service: Service, server: HttpServer, asked: threading.Event) -> None:
     asked.wait()
+    let_go(service)
+    server.stop()
+
+
+def let_go(service: Service) -> None:
+    """Releases every install, within a time; what has not ended by then ends with the process."""
     releasing = threading.Thread(target=service.release, args=(RELEASE_SECONDS,), name="releasing", daemon=True)
     releasing.start()
     releasing.join(RELEASE_SECONDS + 0.5)
     if releasing.is_alive():
         _log.warning("not everything had ended after %.0f s; leaving it", RELEASE_SECONDS)
-    server.stop()
 
 
 def stop_on_signals() -> threading.Event:

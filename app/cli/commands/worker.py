@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -11,7 +10,7 @@ from typing import Any
 
 import click
 
-from app.cli.commands.serve import ANSWERS_SECONDS, RELEASE_SECONDS, limits_now, stop_on_signals
+from app.cli.commands.serve import ANSWERS_SECONDS, let_go, limits_now, stop_on_signals
 from app.cli.server import listener as listening
 from app.cli.server import logs, memory
 from app.cli.server.http_server import HttpServer
@@ -26,7 +25,6 @@ from app.sync.http.guards import check_bind
 
 _ABOUT_ITSELF = frozenset({"/health", "/health/ready", "/metrics"})
 _NOT_HERE = b'{"success":false,"error":"not_found","message":"This is a worker. It tells only of itself: %s."}'
-_log = logging.getLogger(__name__)
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -75,11 +73,7 @@ def _work(service: Service, server: HttpServer | None, asked: threading.Event) -
         answering = threading.Thread(target=server.run, name="answering", daemon=True)
         answering.start()
     asked.wait()
-    releasing = threading.Thread(target=service.release, args=(RELEASE_SECONDS,), name="releasing", daemon=True)
-    releasing.start()
-    releasing.join(RELEASE_SECONDS + 0.5)
-    if releasing.is_alive():
-        _log.warning("not everything had ended after %.0f s; leaving it", RELEASE_SECONDS)
+    let_go(service)
     if server is not None and answering is not None:
         server.stop()
         answering.join(ANSWERS_SECONDS)

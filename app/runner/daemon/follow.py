@@ -21,7 +21,7 @@ from app.runner.process.paths import Task
 
 HEARTBEAT_SECONDS = 3.0
 PING_TIMEOUT_SECONDS = 60.0
-_LOOK_SECONDS = 0.1
+_LOOK_SECONDS = 0.05
 
 
 class _Input:

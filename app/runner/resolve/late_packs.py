@@ -292,8 +292,7 @@ class LatePacks:
         names = split_builds.wanting(group.plan, change)
         self._ledger.cannot_be_had(change.package, built.problem)
         wanting = [item for item in group.items if item.name in names]
-        settled = sorted(self._builds.at_work) if self._builds else ()
-        self._ledger.fail_wanting(wanting, built.problem, built.finished, settled=settled)
+        self._ledger.fail_wanting(wanting, built.problem, built.finished)
         able = [item for item in wanting if not self._ledger.is_settled(item)]  # they can do without it
         group.items = [item for item in group.items if item not in able]
         self._keep_open(group)

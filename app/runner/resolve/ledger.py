@@ -144,10 +144,10 @@ class Ledger:
         *,
         exact: bool = False,
         builds: bool = True,
-        settled: Sequence[str] = (),
     ) -> None:
-        """Of these packs, those that cannot do without what cannot be had have failed. `settled`: packages that are not
-        to be looked at. Raises RunCancelled."""
+        """Of these packs, those that cannot do without what cannot be had have failed. What is just being built is not
+        looked at. Raises RunCancelled."""
+        settled = self._resolver.at_work
 
         def solve(some: Sequence[PackRequirements]) -> Finished:
             return self._resolver.solve(some, exact=exact, builds=builds, base=self.good, settled=settled)
@@ -194,10 +194,15 @@ class Ledger:
                 item, lines=[each for each in item.lines if each != line], file=item.file.with_suffix(".rest")
             )
             rest.write()
-            if rest.is_empty or self._resolver.solve([rest], exact=False, builds=True, base=self.good).ok:
+            if rest.is_empty or self._goes(rest):
                 item.leave_out(left_out(line, problem, finished.output, self._python))
                 return True
         return False
+
+    def _goes(self, item: PackRequirements) -> bool:
+        """Whether it resolves beside the good ones, whatever becomes of what is just being built."""
+        settled = self._resolver.at_work
+        return self._resolver.solve([item], exact=False, builds=True, base=self.good, settled=settled).ok
 
     def fail(self, items: Sequence[PackRequirements], problem: Problem, finished: Optional[Finished]) -> None:
         """It came to a bad end for these packs; `finished`: what was said of it, for their logs."""

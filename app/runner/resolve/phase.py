@@ -219,7 +219,7 @@ class Requirements:
         applier = None if context.options.plan_only else Applier(context, program, self._prefetch.fetched)
         builds = None if applier is None else Builds(context, program, self._wake.set)
         mirror = MetadataMirror(context.task.folder / "shadow", context.environment.paths)
-        resolver = Resolver(context, program, variants, mirror)
+        resolver = Resolver(context, program, variants, mirror, builds)
         own = constraints(context.packages, context.ui_home)
         return StageRun(
             context,

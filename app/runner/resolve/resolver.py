@@ -10,6 +10,7 @@ from app.runner.context import Context
 from app.runner.process.children import Finished
 from app.runner.requirements.lines import canonical
 from app.runner.requirements.versions import readable
+from app.runner.resolve.builds import Builds
 from app.runner.resolve.compatible_sets import PrefetchResult
 from app.runner.resolve.installer_settings import InstallerSettings
 from app.runner.resolve.left_out import LeftOut
@@ -33,8 +34,10 @@ class Asked(NamedTuple):
 class Resolver:
     """One run's. `solve` may be called from several threads; what is written between solves is not."""
 
-    def __init__(self, context: Context, uv: Uv, variants: Variants, mirror: MetadataMirror) -> None:
-        """`shadow`: of the environment as it is."""
+    def __init__(
+        self, context: Context, uv: Uv, variants: Variants, mirror: MetadataMirror, builds: Optional[Builds] = None
+    ) -> None:
+        """`mirror`: of the environment as it is; `builds`: what is built beside all that."""
         self._uv = uv
         self._low_priority_uv = uv.low_priority()
         self._mirror = mirror
@@ -65,6 +68,7 @@ class Resolver:
         self._overrides = self._write("overrides.txt", [])
         self._extra = self._write("extra.txt", [])
         self._settled_files: Dict[Tuple[str, ...], Path] = {}
+        self._builds = builds
 
     def agreeing(self, items: Sequence[PackRequirements], known: PrefetchResult) -> Finished:
         """What would be installed, or built, for these packs without any change of what is installed. `known`: what
@@ -145,6 +149,11 @@ class Resolver:
                 return again
         return finished
 
+    @property
+    def at_work(self) -> List[str]:
+        """The packages that are just being built: uv would wait for the build of one that it needs."""
+        return sorted(self._builds.at_work) if self._builds else []
+
     def _settled_file(self, names: Tuple[str, ...]) -> Path:
         """One for each set of names: a uv of another thread may be reading another one."""
         with self._lock:
@@ -188,14 +197,15 @@ class Resolver:
 
     def alone(self, lines: Sequence[str]) -> Finished:
         """What would be installed for these lines by themselves, whatever is installed, required by ComfyUI or asked
-        for by others; of the torch family nothing. For one thread at a time. Raises OSError, RunCancelled."""
+        for by others; of the torch family nothing, and nothing of what is just being built: its end is not waited for.
+        For one thread at a time. Raises OSError, RunCancelled."""
         write_lines(self._alone_file, lines)
         with self._mirror.lent() as seen:
             return self._low_priority_uv.plan(
                 [self._alone_file],
                 self._log,
                 constraints=[self._missing],
-                overrides=[self._mirror.unseen, self._never_file],
+                overrides=[self._mirror.unseen, self._never_file, self._settled_file(tuple(self.at_work))],
                 target=seen,
                 timeout=self._timeout,
             )

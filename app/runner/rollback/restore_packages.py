@@ -5,7 +5,7 @@ What somebody changed after the run is not touched, and neither is what the run 
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
 from app.protocol.events import PackagesPlanned
 from app.protocol.states import Phase, StepStatus
@@ -17,9 +17,10 @@ from app.runner.resolve.put_back import Restorer, Step
 from app.runner.rollback.record import Record
 
 
-def restore_packages(context: Context, record: Record, uv: Optional[str], *, emit: bool) -> List[str]:
+def restore_packages(context: Context, record: Record, uv: Callable[[], Optional[str]], *, emit: bool) -> List[str]:
     """The packages that the run changed are installed as they were. What could not be brought back, a text each.
-    `emit`: tells phase and plan, where this is what the run is for. Raises OSError, RunCancelled."""
+    `uv`: asked for one only where there is something to do: to look for one may take half a minute. `emit`: tells
+    phase and plan, where this is what the run is for. Raises OSError, RunCancelled."""
     now = inspect(record.executable) if record.before is not None and record.executable else None
     steps, left = _way_back(record, freeze_of(to_record(now))) if now else ({}, [])
     if not steps or now is None:
@@ -30,7 +31,7 @@ def restore_packages(context: Context, record: Record, uv: Optional[str], *, emi
         context.phase(Phase.INSTALL, StepStatus.RUNNING)
         changes = [step.as_change() for _, step in sorted(steps.items())]
         context.journal.emit(PackagesPlanned(Plan("rollback", [], changes).described()))
-    Restorer(context, now, uv).put_back(list(steps.values()))
+    Restorer(context, now, uv()).put_back(list(steps.values()))
     later = freeze_of(to_record(inspect(now.executable)))  # looked at, not assumed
     wrong = [step for name, step in steps.items() if later.get(name) != step.was]
     left += ["%s could not be restored" % (step.was or "the removal of %s" % step.name) for step in wrong]

@@ -66,7 +66,7 @@ def roll_back(context: Context, record: notes.Record, python: Future[None], uv: 
     context.phase(Phase.CLONE, StepStatus.FAILED if present else StepStatus.SUCCESS)
     context.phase(Phase.RESOLVE, StepStatus.SKIPPED)
     python.result()
-    left = _packages(context, record, uv if record.before is not None else lambda: None, emit=True)
+    left = _packages(context, record, uv, emit=True)
     removal = of_earlier_run(record.task.folder)
     if removal:
         text = "The system packages that the run installed are still there: other programs may use them by now."
@@ -86,7 +86,7 @@ def _packages(
 ) -> List[str]:
     """As `bring_back_packages`; an interpreter that does not answer any more is told, too."""
     try:
-        return restore_packages(context, record, uv(), emit=emit)
+        return restore_packages(context, record, uv, emit=emit)
     except OSError as exc:
         return ["the installed packages cannot be listed: %s" % exc]
 

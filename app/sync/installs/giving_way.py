@@ -56,7 +56,7 @@ class Breath:
         self._counted = time.thread_time()
         self._never = threading.Event()
 
-    def take(self) -> None:
+    def rest(self) -> None:
         """Called between two pieces of the work."""
         if time.thread_time() - self._counted > BREATH_AFTER_SECONDS:
             self._never.wait(BREATH_SECONDS)

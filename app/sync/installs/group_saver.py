@@ -1,7 +1,7 @@
 """Saves the progress of many installs together: what is new of all of them goes to the disk in one transaction.
 
 An install's thread that need not wait (`put`) leaves what it has and goes on; a newer one takes its place, and a thread
-saves what there is, five times a second at most. One that has to wait (`save`: a change of state, an end) saves at
+saves what there is, ten times a second at most. One that has to wait (`save`: a change of state, an end) saves at
 once, together with all others that wait in that moment. Of one install nothing older is saved after something newer.
 """
 
@@ -21,9 +21,9 @@ from app.storage.stored_json import JsonText
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs.giving_way import Breath
 
-SAVE_SECONDS = 0.2
+SAVE_SECONDS = 0.1
 """How often the thread saves, at most."""
-_ROUND_PAUSE, MOST_ROUND_SECONDS = 4.0, 1.0
+_ROUND_PAUSE, MOST_ROUND_SECONDS = 6.0, 1.2
 """What takes the processor longer is done less often: a round for every so many times of what it takes."""
 _PAUSE, _CHARS_PER_SECOND, MOST_PAUSE_SECONDS = 20.0, 2 * 1024**2, 5.0
 """The same for each install, so that no instance keeps a processor or the disk busy with what it has sent."""
@@ -171,7 +171,7 @@ class GroupSaver:
                 breath = Breath()
                 for save in self._round():
                     save.when_over(save)
-                    breath.take()
+                    breath.rest()
                 pause = min(MOST_ROUND_SECONDS, _ROUND_PAUSE * (time.thread_time() - worked))
                 self._next_round = began + max(self._every, pause)
         finally:
@@ -200,7 +200,7 @@ class GroupSaver:
         pauses, breath = {}, Breath()
         for save in due:
             pauses[save.task_id] = save.prepare()
-            breath.take()
+            breath.rest()
         with self._committing:
             with self._changed:
                 batch = [save for save in due if self._waiting.get(save.task_id) is save]  # no newer one has come

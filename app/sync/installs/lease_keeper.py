@@ -36,6 +36,8 @@ class LeaseKeeper:
         self._thread = f"leases-{uuid.uuid4()}"
         self._lock = threading.Lock()
         self._held: dict[str, tuple[Lease, Recorder, threading.Event]] = {}
+        self._left: list[Lease] = []
+        """Of installs that were let go of since the service closes."""
 
     def begin(self, on_stalled: Callable[[str], None]) -> None:
         """Starts renewing. `on_stalled`: called with the task_id of an install that nobody works on."""
@@ -47,8 +49,11 @@ class LeaseKeeper:
         return self._background.is_task_running(self._thread)
 
     def end(self, timeout: float) -> None:
-        """After `closing` was set: waits up to `timeout` seconds for the thread."""
+        """After `closing` was set: waits up to `timeout` seconds for the thread, and gives back what is left."""
         self._background.wait(self._thread, timeout)
+        with self._lock:
+            left, self._left = self._left, []
+        self._release(*left)
 
     @contextmanager
     def holding(self, recorder: Recorder, wake: threading.Event) -> Iterator[bool]:
@@ -78,11 +83,17 @@ class LeaseKeeper:
                 self._held.pop(task_id, None)
             if recorder.lost:
                 recorder.lose()  # once more: what was being saved at that moment may have been shown since
+            elif self.closing.is_set() and self._leases.is_timed:
+                with self._lock:
+                    self._left.append(lease)  # hundreds that each wait for a commit of its own end nothing soon
             else:
-                try:
-                    self._leases.release(lease)
-                except StorageError as exc:
-                    _log.error("task %s: its lease could not be given back: %s", task_id, exc)
+                self._release(lease)
+
+    def _release(self, *leases: Lease) -> None:
+        try:
+            self._leases.release(*leases)
+        except StorageError as exc:
+            _log.error("%d leases could not be given back: %s", len(leases), exc)
 
     def _watch(self, on_stalled: Callable[[str], None]) -> None:
         while not self.closing.wait(self._leases.seconds / 3):

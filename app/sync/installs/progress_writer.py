@@ -24,6 +24,8 @@ _REST = 19.0
 """So many times as long as a file has taken the processor nothing is written, but ends."""
 REFUSED_SECONDS = 5.0
 """How long the disk is left alone after it has refused a file."""
+LEFT_SECONDS = 1.0
+"""How long a service that closes writes files of what goes on: the next one writes all of them anew."""
 END_SECONDS = 2.0
 """How long an install's end waits for its file, so that whoever has polled the end finds it there too."""
 
@@ -51,6 +53,7 @@ class ProgressWriter:
         """When each file may be replaced again, in seconds of the monotonic clock."""
         self._rests_until = self._wakes_at = 0.0
         self._closing = False
+        self._left_until = 0.0
         self._thread = f"progress-files-{uuid.uuid4()}"
 
     def put(self, status: InstallStatus, *, is_awaited: bool = True) -> None:
@@ -75,9 +78,10 @@ class ProgressWriter:
             self._forget(task_id)
 
     def close(self, timeout: float) -> None:
-        """Writes what is left, within `timeout` seconds; nothing is written afterwards."""
+        """Writes what is left, ends before the others, within `timeout` seconds; nothing is written afterwards."""
         with self._changed:
             self._closing = True
+            self._left_until = time.monotonic() + min(timeout, LEFT_SECONDS)
             self._changed.notify_all()
         self._background.wait(self._thread, timeout)
 
@@ -119,7 +123,7 @@ class ProgressWriter:
         with self._changed:
             while True:
                 status = self._first()
-                if status is None and self._closing:
+                if self._closing and self._is_enough(status):
                     return None
                 self._wakes_at = float("inf") if status is None else self._moment_of(status)
                 pause = self._wakes_at - time.monotonic()
@@ -129,6 +133,10 @@ class ProgressWriter:
                     self._remove(status.snapshot.task_id)
                     return status
                 self._changed.wait(None if status is None else pause)
+
+    def _is_enough(self, first: InstallStatus | None) -> bool:
+        """Whether a service that closes need write nothing more; `first`: what would come next."""
+        return first is None or (not first.ended and time.monotonic() >= self._left_until)
 
     def _add(self, status: InstallStatus) -> None:
         task_id = status.snapshot.task_id

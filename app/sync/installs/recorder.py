@@ -1,6 +1,6 @@
 """One install's events, folded and kept: the only place where an install's snapshot changes.
 
-Events are folded as they come and saved in batches, five times a second at most, and at once when the state changes.
+Events are folded as they come and saved in batches, ten times a second at most, and at once when the state changes.
 Polls see what was kept, so that a killed service's successor knows all that anybody has seen. The journal's offset is
 committed together with the snapshot that holds what was before it, and a restarted service goes on there.
 `GroupSaver` brings what is new of all installs to the disk together.

@@ -13,6 +13,7 @@ from app.protocol.event_body import Body
 from app.protocol.states import TaskState
 from app.storage.errors import StorageError
 from app.storage.install_store import InstallStore
+from app.storage.shared_clock import SharedClock
 from app.storage.signals import PROGRESS, SIGNALS, SignalStore
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.installs.engine import Job, Records
@@ -35,8 +36,10 @@ class Hearing:
         self._background = background
         self._installs = InstallStore(engine)
         self.store = SignalStore(engine)
+        self.clock = SharedClock(engine)
+        """What all processes go by."""
         self._news = ProgressNews(self.store, background)
-        self.progress = SharedProgress(memory_seconds, read=self._read, news=self._news)
+        self.progress = SharedProgress(memory_seconds, read=self._read, news=self._news, now=self.clock.now)
         self._signals: SharedSignals | None = None
         self.when_given: Callable[[str, float], None] = lambda _kind, _seconds: None
         """As of `SharedSignals`."""
@@ -79,7 +82,12 @@ class Hearing:
         if self._signals is not None and records is not None:
             self._signals.begin(records)
         self._listener = Listener(
-            self._engine, self._background, hears, when_live=self._set_live, while_down=self._while_down
+            self._engine,
+            self._background,
+            hears,
+            when_live=self._set_live,
+            while_down=self._while_down,
+            each_round=self.clock.look,
         )
         self._listener.begin()
 
@@ -142,5 +150,5 @@ class Hearing:
         snapshot = snapshot_of(record)
         if snapshot.state is TaskState.QUEUED and snapshot.waiting is None:
             snapshot = replace(snapshot, waiting=why_waiting(Waiting(task_id, None, 1), None))
-        heard_at = None if ago is None else time.time() - max(0.0, ago)
+        heard_at = None if ago is None else self.clock.now() - max(0.0, ago)
         return replace(status_of(record, snapshot), heard_at=heard_at)

@@ -79,15 +79,18 @@ class Listener:
         *,
         when_live: Callable[[bool], None],
         while_down: Callable[[], None],
+        each_round: Callable[[], None] = lambda: None,
     ) -> None:
         """`when_live`: called with True once everything that is said from then on is heard, and with False when that
-        ends; `while_down`: called about twice a second while it is not so."""
+        ends; `while_down`: called about twice a second while it is not so; `each_round`: as often while the connection
+        stands, may raise StorageError."""
         self._engine = engine
         self._store = SignalStore(engine)
         self._background = background
         self._hears = hears
         self._when_live = when_live
         self._while_down = while_down
+        self._each_round = each_round
         self._closing = threading.Event()
         self._thread = f"listener-{uuid.uuid4()}"
         self._warned = False
@@ -144,6 +147,7 @@ class Listener:
             notes = connection.receive(_RECEIVE_SECONDS)
             if ping.came_back(notes):
                 self._up()
+            self._each_round()
             for channel, receive in self._hears.items():
                 payloads = [note.payload for note in notes if note.channel == channel]
                 if payloads:

@@ -26,6 +26,7 @@ from sqlalchemy import URL
 
 from app.storage import postgresql
 from app.storage.errors import StorageError
+from app.storage.postgresql_address import arguments
 from app.storage.shared_queue import SharedQueueStore
 from app.sync.background_tasks import BackgroundTaskManager
 from app.sync.shared.patient_jobs import PatientJobs
@@ -86,7 +87,7 @@ class QueueWorker:
         pace: Pace | None = None,
     ) -> None:
         """`closing`: no more jobs are begun once it is set; `chores`: called with each round of the upkeep."""
-        self._url = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._url = url
         self._store = store
         self._background = background
         self._closing = closing
@@ -299,20 +300,20 @@ class QueueWorker:
 
 
 async def _configure(connection: AsyncConnection[Any]) -> None:
+    connection.prepare_threshold = None  # a pooler may give each transaction another connection
     await connection.execute(postgresql.SESSION)
     await connection.commit()
 
 
-def _pool(url: str, kinds: int) -> AsyncConnectionPool[Any]:
+def _pool(url: URL, kinds: int) -> AsyncConnectionPool[Any]:
     """A pool's own tries to connect become rarer with each, without end: an hour's outage would be one of two hours.
     This one gives up soon, and whoever asks next makes it try again."""
     return AsyncConnectionPool(
-        url,
         min_size=1,
         max_size=2 + kinds,
         timeout=2.0,
         reconnect_timeout=1.0,
-        kwargs=dict(postgresql.CONNECTION),
+        kwargs=arguments(url) | postgresql.CONNECTION,
         configure=_configure,
         check=AsyncConnectionPool.check_connection,
         open=False,

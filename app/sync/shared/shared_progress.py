@@ -45,9 +45,16 @@ class SharedProgress(ProgressCache):
     heard as that was noted; None where there is none; raises StorageError, as `get` then does for what is unknown."""
 
     def __init__(
-        self, retention_seconds: float, *, read: Callable[[str], InstallStatus | None], news: ProgressNews
+        self,
+        retention_seconds: float,
+        *,
+        read: Callable[[str], InstallStatus | None],
+        news: ProgressNews,
+        now: Callable[[], float],
     ) -> None:
+        """`now`: Unix seconds."""
         super().__init__(retention_seconds)
+        self._now = now
         self._read = read
         self._news = news
         self._own: set[str] = set()
@@ -90,12 +97,12 @@ class SharedProgress(ProgressCache):
         super().put(status)
         self._news.changed(task_id, status.snapshot.revision)
         if status.heard_at is not None:
-            self._news.heard(task_id, max(0.0, time.time() - status.heard_at))
+            self._news.heard(task_id, max(0.0, self._now() - status.heard_at))
 
     def heartbeat(self, task_id: str, at: float) -> None:
         """The runner of an install was heard `at` Unix seconds, without news."""
         super().heartbeat(task_id, at)
-        self._news.heard(task_id, max(0.0, time.time() - at))
+        self._news.heard(task_id, max(0.0, self._now() - at))
 
     def link_retry(self, task_id: str, retry_links: RetryLinks) -> None:
         """An ended install has these links to its retries now."""
@@ -127,7 +134,7 @@ class SharedProgress(ProgressCache):
         if task_id in self._own or (known is None and task_id not in self._being_read):
             return False
         if known is not None and news.heard_ago is not None:
-            heard_at = max(known.heard_at or 0.0, time.time() - news.heard_ago)
+            heard_at = max(known.heard_at or 0.0, self._now() - news.heard_ago)
             self._statuses[task_id] = known = replace(known, heard_at=heard_at)
         if known is not None and news.revision is not None and news.revision <= known.snapshot.revision:
             return False

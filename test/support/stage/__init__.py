@@ -9,8 +9,8 @@ from __future__ import annotations
 import itertools
 import time
 import uuid
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -57,6 +57,7 @@ class Stage:
         self._service = ServiceProcess(folder, tree=tree, **settings)  # type: ignore[arg-type]
         _make_key(self._service.home)
         self._history: History | None = None
+        self._held_back: list[Callable[[], None]] | None = None
 
     def __enter__(self) -> Self:
         self._opened.callback(self._service.stop)
@@ -147,14 +148,34 @@ class Stage:
         run.recall(lines, until)
         machine.runs[record.task_id] = run
         self._where[record.task_id] = machine
-        if self._service.url:
-            self.restart_service()
-        assert self.service.url
-        assert run.wait(lambda each: each.is_followed, 30), "the task does not go on"
-        wait_until(lambda: self.service.progress(record.task_id)["state"] == "running", 30, "the task goes on")
-        if speed:
-            run.play_on(speed)
+
+        def goes_on() -> None:
+            assert run.wait(lambda each: each.is_followed, 30), "the task does not go on"
+            wait_until(lambda: self.service.progress(record.task_id)["state"] == "running", 30, "the task goes on")
+            if speed:
+                run.play_on(speed)
+
+        with self.one_restart():
+            assert self._held_back is not None
+            self._held_back.append(goes_on)
         return record.task_id
+
+    @contextmanager
+    def one_restart(self) -> Iterator[None]:
+        """For all tasks of the block that were started some time ago: they go on when it ends."""
+        if self._held_back is not None:  # somebody's further out
+            yield
+            return
+        self._held_back = []
+        try:
+            yield
+            if self._service.url:
+                self.restart_service()
+            assert self.service.url
+            for goes_on in self._held_back:
+                goes_on()
+        finally:
+            self._held_back = None
 
     def run(self, task_id: str) -> Run:
         """The run of a live task."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from app.protocol.repairs import PackageMove, Repair, RepairState
@@ -14,7 +14,28 @@ from test.support.waiting import wait_until
 
 def show(stage: Stage, state: str, packs: int = 34) -> str:
     """Brings a task into this state; its id (of the workflow, for `host_key`). Raises KeyError for an unknown state."""
-    return STATES[state](stage, packs)
+    return _turned(stage, state, STATES[state](stage, packs))
+
+
+def show_all(stage: Stage, states: Iterable[str], packs: int = 34) -> dict[str, str]:
+    """Tasks in these states, by the state: quicker than one after the other."""
+    with stage.one_restart():
+        held = {state: STATES[state](stage, packs) for state in states if state in HELD}
+    return {
+        state: _turned(stage, state, held[state]) if state in held else show(stage, state, packs) for state in states
+    }
+
+
+def _turned(stage: Stage, state: str, task_id: str) -> str:
+    """Once it goes on, something happens to it."""
+    if state == "cut":
+        stage.machine_of(task_id).cut()
+        _stated(stage, task_id, state="interrupted")
+    if state == "stopping":
+        stage.run(task_id).obeys = False
+        stage.service.post(f"/tasks/{task_id}/cancel", {})
+        _stated(stage, task_id, state="cancelling")
+    return task_id
 
 
 def _played(stage: Stage) -> Machine:
@@ -77,19 +98,6 @@ def _building(stage: Stage, packs: int) -> str:
     played = scenario(packs, failed=2, build_seconds=900)
     at = played.until("building") + 600
     return stage.live(played, until=at, ago=at + 4, machine=_played(stage))
-
-
-def _cut(stage: Stage, packs: int) -> str:
-    task_id = _at("half", failed=1)(stage, packs)
-    stage.machine_of(task_id).cut()
-    return _stated(stage, task_id, state="interrupted")
-
-
-def _stopping(stage: Stage, packs: int) -> str:
-    task_id = _at("half")(stage, packs)
-    stage.run(task_id).obeys = False
-    stage.service.post(f"/tasks/{task_id}/cancel", {})
-    return _stated(stage, task_id, state="cancelling")
 
 
 def _ended(*, lost: bool = False, **fates: Any) -> Callable[[Stage, int], str]:
@@ -162,8 +170,8 @@ STATES: dict[str, Callable[[Stage, int], str]] = {
     "installing": _at("installing", failed=1),
     "building": _building,
     "verifying": _at("verifying", failed=1),
-    "cut": _cut,
-    "stopping": _stopping,
+    "cut": _at("half", failed=1),
+    "stopping": _at("half"),
     "ready": _ended(),
     "partial": _ended(failed=3, problem=1, skipped=1),
     "problems": _ended(problem=3),
@@ -184,3 +192,5 @@ STATES: dict[str, Callable[[Stage, int], str]] = {
     "retried": _retried,
 }
 """From before the run's begin to each kind of end."""
+HELD = frozenset({"question", "cloning", "stalled", "installing", "building", "verifying", "cut", "stopping"})
+"""In these a run goes on that was begun some time ago."""
