@@ -31,16 +31,14 @@ from app.sync.installs.engine import Records
 from app.sync.installs.recorder import Recorder
 from app.sync.shared.queue_worker import Pace
 
-_GONE = Problem(
-    "worker_gone", "Another process takes it over as soon as it can. The one that drove this install is gone"
-)
+_GONE = Problem("worker_gone", "Another process takes it over as soon as it can. Its own is gone")
 _GOES_ON = Problem(
     "worker_gone",
-    "Another process takes it over as soon as it can. The one that drove this install is gone; on the machine it goes on",
+    "Another process takes it over as soon as it can. Its own is gone; on the machine the install goes on",
 )
 _IS_STOPPED = Problem(
     "worker_gone",
-    "Another process stops it on the machine as soon as it can. The one that drove this install is gone",
+    "Another process stops it on the machine as soon as it can. Its own is gone",
 )
 _PROMPT_SECONDS = 1.0
 """Longer than that, and somebody was paused: the database, or this process."""
