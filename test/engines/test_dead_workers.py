@@ -99,6 +99,7 @@ def test_the_next_process_of_the_same_folder_goes_on_at_once(
 ) -> None:
     web = process_of(works=False, pace=PRESENT)
     child, task_id = running(played, web, child_of, "the same")
+    passed(SETTLED)  # it has said that it is there
     child.kill()
     began = time.monotonic()
     other = process_of(pace=PRESENT, owner="the same")
