@@ -380,7 +380,6 @@ _ALL = (
     Reason("provisioning", "Image is setting itself up", _WAITING),
     Reason("interrupted", "Connection interrupted", _WAITING),
     Reason("service_restarted", "Service was restarted", _WAITING),
-    Reason("worker_gone", "Process is gone", _WAITING),
     Reason("cancel_unreached", "Stop not delivered yet", _WAITING),
     Reason("ending", "Install is being stopped", _WAITING),
     # -- questions ---------------------------------------------------------------------------------------------------

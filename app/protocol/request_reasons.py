@@ -12,6 +12,8 @@ _SERVICE_LOG = "The service's log has the details."
 _ROUTES = "docs/api.md lists every route and field."
 
 REQUESTS: Sequence[Reason] = (
+    # -- processes of the service ------------------------------------------------------------------------------------
+    Reason("worker_gone", "Process is gone", About.WAITING),
     Reason("error", "Something went wrong", _REQUEST, _HELPS),
     Reason("invalid_request", "Invalid request", _REQUEST),
     Reason(

@@ -48,14 +48,14 @@ class Listening:
 def listening(engine: Engine, channels: Collection[str]) -> Iterator[Listening]:
     """Listens while the block runs, on a connection of its own. Raises StorageError."""
     place = place_of(engine)
-    with closing(connected(engine, NAME)) as connection:
+    with closing(connection_of(engine, NAME)) as connection:
         with told(place):
             for channel in channels:
                 connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
         yield Listening(connection, place)
 
 
-def connected(engine: Engine, name: str) -> psycopg.Connection[Any]:
+def connection_of(engine: Engine, name: str) -> psycopg.Connection[Any]:
     """A connection besides the pool's, without transactions. `name`: in pg_stat_activity. Raises StorageError."""
     with told(place_of(engine)):
         return psycopg.connect(**{**arguments(engine.url), **CONNECTION, "application_name": name}, autocommit=True)

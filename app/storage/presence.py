@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import Engine
 
-from app.storage.listening import connected, told
+from app.storage.listening import connection_of, told
 from app.storage.postgresql import SESSION
 from app.storage.transactions import place_of
 
@@ -97,7 +97,7 @@ def present(engine: Engine, owner: str) -> Iterator[Presence]:
     """The presence of one process while the block runs, on a connection of its own. `owner`: a name for its data
     folder. Raises StorageError."""
     place = place_of(engine)
-    with closing(connected(engine, NAME)) as connection:
+    with closing(connection_of(engine, NAME)) as connection:
         with told(place):
             connection.execute(SESSION)
         yield Presence(connection, place, owner)

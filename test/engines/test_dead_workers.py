@@ -13,6 +13,7 @@ from contextlib import suppress
 import psycopg
 import pytest
 
+from app.domain.run_summary import summary_of
 from app.standin.postgresql import PostgreSQL, programs
 from app.standin.processes import processes_below
 from app.storage.presence import NAME
@@ -84,6 +85,7 @@ def test_a_killed_process_is_told_of_though_no_worker_is_left_and_the_next_one_g
     record = web.store.get(task_id)
     assert record is not None
     assert record.state.value == "interrupted"
+    assert summary_of(snapshot_of(record)).sentence == "Its process is gone; on the machine the install goes on"
     other = process_of(pace=PRESENT)
     wait_until(lambda: len(played.lines("began", task_id)) == 2, 3, "another has it")
     wait_until(lambda: not is_told(web, task_id), 3, "it is told no more")
@@ -97,6 +99,7 @@ def test_the_next_process_of_the_same_folder_goes_on_at_once(
 ) -> None:
     web = process_of(works=False, pace=PRESENT)
     child, task_id = running(played, web, child_of, "the same")
+    passed(SETTLED)  # it has said that it is there
     child.kill()
     began = time.monotonic()
     other = process_of(pace=PRESENT, owner="the same")

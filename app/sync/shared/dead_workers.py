@@ -31,12 +31,14 @@ from app.sync.installs.engine import Records
 from app.sync.installs.recorder import Recorder
 from app.sync.shared.queue_worker import Pace
 
-_GONE = Problem("worker_gone", "The process that drove this install is gone; another takes it over")
+_GONE = Problem("worker_gone", "Another process takes it over as soon as it can. Its own is gone")
 _GOES_ON = Problem(
-    "worker_gone", "The process that drove this install is gone; another takes it over. On the machine it goes on"
+    "worker_gone",
+    "Another process takes it over as soon as it can. Its own is gone; on the machine the install goes on",
 )
 _IS_STOPPED = Problem(
-    "worker_gone", "The process that drove this install is gone; another takes it over, and stops it on the machine"
+    "worker_gone",
+    "Another process stops it on the machine as soon as it can. Its own is gone",
 )
 _PROMPT_SECONDS = 1.0
 """Longer than that, and somebody was paused: the database, or this process."""
@@ -123,13 +125,13 @@ class DeadWorkers:
     def _give_to_others(self, left: Left) -> None:
         try:
             if left.token is not None and not left.is_own:
-                self._tell(left.task_id, left.token)
+                self._say_why(left.task_id, left.token)
             if self._store.put_back(left.job_id):
                 _log.warning("task %s: the process that had it is gone; it is in the queue again", left.task_id)
         except StorageError as exc:  # the next look tries again
             _log.warning("task %s: its process is gone, and it could not be given to another: %s", left.task_id, exc)
 
-    def _tell(self, task_id: str, token: int) -> None:
+    def _say_why(self, task_id: str, token: int) -> None:
         """Unless somebody has claimed the install since, or has told already."""
         record = None if self._records is None else self._records.get(task_id)
         if self._records is None or record is None or record.lease_token != token:
