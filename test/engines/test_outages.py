@@ -18,6 +18,7 @@ from app.standin.postgresql import USER, PostgreSQL, programs
 from app.storage.errors import StorageError
 from app.storage.transactions import reading, writing
 from app.sync.shared.queue_worker import Pace
+from test.engines import process as process_module
 from test.engines.conftest import Played, install
 from test.engines.process import Process
 from test.support.small_disk import small_disk_at
@@ -178,8 +179,10 @@ def fill(disk: Path) -> None:
 
 
 def test_an_install_that_ends_while_its_database_is_away_is_given_back_without_a_fault(
-    server: PostgreSQL, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    server: PostgreSQL, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The database is away for longer than its thread keeps the end."""
+    monkeypatch.setattr(process_module, "_KEEP_SECONDS", 1.0)
     played = Played(tmp_path, server.url())
     with closing(Process(played.url, tmp_path, pace=PACE)) as one:
         wait_until(lambda: one.engine.is_ready, 10)

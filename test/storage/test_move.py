@@ -146,7 +146,7 @@ def test_what_cannot_be_moved_is_refused_with_a_reason(data_dir: Path, here: Eng
     with ServiceLock(data_dir):
         assert "already uses the data folder" in _move(data_dir, empty_postgresql_url).output
     assert "There is no history" in _move(data_dir.parent / "empty", empty_postgresql_url).output
-    assert "not said which PostgreSQL" in _move(data_dir, "").output
+    assert "Which PostgreSQL is the history to be moved to?" in _move(data_dir, "").output
     assert _move(data_dir, empty_postgresql_url, "--json").exit_code == 0
     again = _move(data_dir, empty_postgresql_url, "--json")
     assert json.loads(again.output)["error"]["code"] == "database_not_empty"
