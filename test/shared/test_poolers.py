@@ -52,7 +52,7 @@ def test_records_are_added_read_and_changed_by_many_at_once(pooled_url: str) -> 
 def test_a_worker_and_a_web_process_do_their_work(pooled_url: str, tmp_path: Path) -> None:
     """Twenty installs on a port where nobody listens come to their end, and the web process shows each."""
     port = closed_port()
-    with WebProcess(tmp_path, pooled_url) as web, WorkerProcess(tmp_path, pooled_url) as works:
+    with WebProcess(tmp_path / "web", pooled_url) as web, WorkerProcess(tmp_path / "works", pooled_url) as works:
         bodies = [
             {"ssh_connection": f"ssh -p {port} root@127.0.0.{number}", "options": {"wait_seconds": 0}}
             for number in range(1, 21)
