@@ -17,6 +17,7 @@ import pytest
 
 from app.domain.record import InstallRecord
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
+from app.standin.postgresql import PostgreSQL, programs
 from test.engines.process import Process
 from test.storage.records import REQUEST, new_record
 from test.support.database import put_database
@@ -73,6 +74,15 @@ class Played:
         for task_id in {line[1] for line in self.lines("began")}:
             tokens = [int(line[3]) for line in self.lines("began", task_id)]
             assert tokens == sorted(set(tokens))
+
+
+@pytest.fixture
+def server() -> Iterator[PostgreSQL]:
+    """A PostgreSQL of the test's own, which it may kill."""
+    if programs() is None:
+        pytest.skip("There is no PostgreSQL here; `make test-deps` installs Debian's.")
+    with PostgreSQL(durable=False) as started:
+        yield started
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -7,14 +7,14 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 
 import psycopg
 import pytest
 
 from app.domain.run_summary import summary_of
-from app.standin.postgresql import PostgreSQL, programs
+from app.standin.postgresql import PostgreSQL
 from app.standin.processes import processes_below
 from app.storage.presence import NAME
 from app.sync.installs.recorder import snapshot_of
@@ -30,15 +30,6 @@ SETTLED = PRESENT.settled + 0.5
 MISSED = PRESENT.gone + 2.0
 """After so long a dead one would be known."""
 _END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s"
-
-
-@pytest.fixture
-def server() -> Iterator[PostgreSQL]:
-    """One that may be killed."""
-    if programs() is None:
-        pytest.skip("There is no PostgreSQL here; `make test-deps` installs Debian's.")
-    with PostgreSQL(durable=False) as started:
-        yield started
 
 
 @pytest.fixture

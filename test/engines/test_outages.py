@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from app.protocol.states import TERMINAL_TASK_STATES, TaskState
-from app.standin.postgresql import USER, PostgreSQL, programs
+from app.standin.postgresql import USER, PostgreSQL
 from app.storage.errors import StorageError
 from app.storage.transactions import reading, writing
 from app.sync.shared.queue_worker import Pace
@@ -26,14 +26,6 @@ from test.support.waiting import wait_until
 
 PACE = Pace(heartbeat=0.5, stalled=4.0, fetch=0.2, upkeep=0.2)
 """Workers find a database that is back within 3 s of each other."""
-
-
-@pytest.fixture
-def server() -> Iterator[PostgreSQL]:
-    if programs() is None:
-        pytest.skip("There is no PostgreSQL here; `make test-deps` installs Debian's.")
-    with PostgreSQL(durable=False) as started:
-        yield started
 
 
 def passed(seconds: float) -> None:

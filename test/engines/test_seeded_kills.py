@@ -8,14 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from app.protocol.states import TERMINAL_TASK_STATES
-from app.standin.postgresql import PostgreSQL, programs
+from app.standin.postgresql import PostgreSQL
 from test.engines.conftest import Played, fleet, install
 from test.engines.process import Process
 from test.support.waiting import wait_until
@@ -23,14 +22,6 @@ from test.support.waiting import wait_until
 SEED = 20261130
 INSTALLS, INSTANCES, WORKERS, MOMENTS = 24, 12, 3, 8
 FLEET, AT_ONCE = 12, 2
-
-
-@pytest.fixture
-def server() -> Iterator[PostgreSQL]:
-    if programs() is None:
-        pytest.skip("There is no PostgreSQL here; `make test-deps` installs Debian's.")
-    with PostgreSQL(durable=False) as started:
-        yield started
 
 
 class Workers:
