@@ -138,7 +138,7 @@ def build_service(
     keeper.retention_seconds = settings.memory_hours * 3600
     engine, documents = _opened(settings, access), access.documents
     pins = DatabasePins(engine)
-    logs, audits = logs_of(settings.data_dir, engine)
+    logs, audits = logs_of(settings.data_dir, engine, keeper.start_task)
     connector_with = _connectors(settings, pins, audits)
     connector, metrics, capacity = connector_with(settings.timeouts), Metrics(settings.role), Capacity()
     parts = _wire_installs(settings, engine=engine, background=keeper, connector=connector, logs=logs, metrics=metrics)

@@ -3,7 +3,7 @@ allows, or in PostgreSQL, which any number of processes share. Only here it is d
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,11 +35,14 @@ def opened_tokens(data_dir: Path, database_url: str) -> Iterator[Tokens]:
         documents.close()
 
 
-def logs_of(data_dir: Path, engine: Engine) -> tuple[Logs, CommandAudits]:
-    """The logs of the tasks, and the service's own commands on their instances."""
+def logs_of(
+    data_dir: Path, engine: Engine, start: Callable[[str, Callable[[], None]], object] | None = None
+) -> tuple[Logs, CommandAudits]:
+    """The logs of the tasks, and the service's own commands on their instances. `start`: starts a thread by its name;
+    without it nothing is written by one."""
     folder = data_dir / "logs"
     if engine.dialect.name != "postgresql":
         return LogFiles(folder), CommandAudits(folder)
     from app.storage.log_table import LogTable, SharedAudits
 
-    return LogTable(engine), SharedAudits(engine)
+    return LogTable(engine, start), SharedAudits(engine)

@@ -25,7 +25,6 @@ from sqlalchemy import (
     false,
     func,
     select,
-    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -36,6 +35,7 @@ from app.protocol.states import TERMINAL_TASK_STATES
 from app.storage.command_audit import COMMANDS, MAX_OPEN, CommandAudits, lost
 from app.storage.errors import StorageError
 from app.storage.log_files import BLOCK_BYTES, REST_IS_THERE, Kept, Logs, LogWriter
+from app.storage.log_group import Held, LogGroup, Piece, Start, append_pieces
 from app.storage.progress_files import canonical_task_id
 from app.storage.schema import installs
 from app.storage.shared_tables import log_files, log_pieces, task_logs
@@ -84,9 +84,11 @@ _IS_WRITTEN = and_(task_logs.c.written_by.is_not(None), _GOES_ON)
 class LogTable(Logs):
     """The logs of every task. See `Logs`."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, start: Start | None = None) -> None:
+        """`start`: as of `LogGroup`."""
         super().__init__()
         self._engine = engine
+        self._group = LogGroup(engine, start)
 
     def is_written(self, task_id: str) -> bool:
         """See `Logs`: by any process."""
@@ -145,14 +147,15 @@ class LogTable(Logs):
                 connection.execute(delete(table).where(table.c.task_id == task_id))
 
     def _writer(self, task_id: str) -> LogWriter:
-        return TableWriter(self._engine, task_id)
+        return TableWriter(self._engine, task_id, self._group)
 
 
 class TableWriter(LogWriter):
     """See `LogWriter`."""
 
-    def __init__(self, engine: Engine, task_id: str) -> None:
-        self._engine, self._task_id = engine, task_id
+    def __init__(self, engine: Engine, task_id: str, group: LogGroup) -> None:
+        self._engine, self._task_id, self._group = engine, task_id, group
+        self._held = Held(task_id)
         self._id = str(uuid.uuid4())
         mine = {"is_open": True, "written_by": self._id}
         opened = insert(task_logs).values(task_id=task_id, **mine)
@@ -162,28 +165,48 @@ class TableWriter(LogWriter):
             rows = connection.execute(query).all()
         super().__init__({row.name: Kept(row.size, row.base, row.is_full) for row in rows if is_log_name(row.name)})
 
+    def append(self, name: str, at: int, content: bytes, *, anew: bool = False) -> int:
+        """See `LogWriter`. What is answered is what will be there soon; where it is not, the next answer says so."""
+        self._learn()
+        return super().append(name, at, content, anew=anew)
+
     def all_came(self) -> None:
-        """See `LogWriter`."""
+        """See `LogWriter`. Where some of it was lost here, that is said."""
+        self._group.flush(self._held)
+        if self._learn():
+            self.mark_incomplete()
+            return
         with writing(self._engine) as connection:
             connection.execute(update(task_logs).where(task_logs.c.task_id == self._task_id).values(is_open=False))
             _join_pieces(connection, self._task_id)
 
     def leave(self) -> None:
         """See `LogWriter`."""
+        with suppress(StorageError):
+            self._group.flush(self._held)
+        self._group.drop(self._held)
         mine = (task_logs.c.task_id == self._task_id, task_logs.c.written_by == self._id)
         with suppress(StorageError), writing(self._engine) as connection:
             connection.execute(update(task_logs).where(*mine).values(written_by=None))
 
     def mark_incomplete(self) -> None:
         """See `LogWriter`."""
+        self._group.flush(self._held)
         close_logs(self._engine, self._task_id, false())
 
     def _put(self, name: str, content: bytes, kept: Kept) -> Kept:
-        with writing(self._engine) as connection:
-            self.is_cut = self.is_cut or _is_cut(connection, self._task_id)
-            here = append_piece(connection, self._task_id, name, content, kept)
-        self._kept[name] = here
-        return here
+        self._group.put(self._held, name, content, kept)
+        self._kept[name] = kept
+        self._learn()
+        return self._kept[name]
+
+    def _learn(self) -> bool:
+        """How its logs are kept in truth; whether something is not there that was thought to be."""
+        otherwise, self._held.otherwise = self._held.otherwise, {}
+        self.is_cut = self.is_cut or self._held.is_cut
+        missing = any(kept.size < self._kept[name].size for name, kept in otherwise.items())
+        self._kept.update(otherwise)
+        return missing
 
 
 class SharedAudits(CommandAudits):
@@ -206,7 +229,7 @@ class SharedAudits(CommandAudits):
                 lines = self._full.get(task_id) or AuditLines(task_id, SERVICE, kept.size)
                 number, line = make(lines)
                 if line:
-                    append_piece(connection, task_id, COMMANDS, line, Kept(kept.size + len(line)))
+                    append_pieces(connection, [Piece(task_id, COMMANDS, line, Kept(kept.size + len(line)))])
         except StorageError as exc:
             lost(task_id, exc)
             return None
@@ -217,30 +240,6 @@ class SharedAudits(CommandAudits):
         return number
 
 
-def append_piece(connection: Connection, task_id: str, name: str, content: bytes, kept: Kept) -> Kept:
-    """Appends to a log that is `kept` with this piece; how it is kept in truth, where others have written it."""
-    connection.execute(text("SET LOCAL synchronous_commit = off"))
-    before = kept.size - len(content)
-    values = {"size": kept.size, "base": kept.base, "is_full": kept.full}
-    if before:
-        same = (log_files.c.task_id == task_id, log_files.c.name == name, log_files.c.size == before)
-        written = connection.execute(update(log_files).where(*same).values(**values).returning(log_files.c.size))
-    else:
-        connection.execute(insert(task_logs).values(task_id=task_id).on_conflict_do_nothing())
-        empty = (
-            insert(log_files)
-            .values(task_id=task_id, name=name, **values)
-            .on_conflict_do_update(index_elements=["task_id", "name"], set_=values, where=log_files.c.size == 0)
-        )
-        written = connection.execute(empty.returning(log_files.c.size))
-    if written.first() is None:
-        row = connection.execute(_HERE, {"of_task": task_id, "of_name": name}).first()
-        return Kept(0) if row is None else Kept(row.size, row.base, row.is_full)
-    piece = {"task_id": task_id, "name": name, "at": before, "content": content}
-    connection.execute(insert(log_pieces), piece)
-    return kept
-
-
 def close_logs(engine: Engine, task_id: str, going_on: ColumnElement[bool]) -> None:
     """Says in the run's log that not all came, if so; not where `going_on` holds."""
     with writing(engine) as connection:
@@ -248,7 +247,7 @@ def close_logs(engine: Engine, task_id: str, going_on: ColumnElement[bool]) -> N
         if connection.execute(over.values(is_open=False)).rowcount:
             kept = _locked(connection, task_id, RUN_LOG)
             kept = kept._replace(size=kept.size + len(REST_IS_THERE))
-            append_piece(connection, task_id, RUN_LOG, REST_IS_THERE, kept)
+            append_pieces(connection, [Piece(task_id, RUN_LOG, REST_IS_THERE, kept)])
             _join_pieces(connection, task_id)
 
 
@@ -258,11 +257,6 @@ def _locked(connection: Connection, task_id: str, name: str) -> Kept:
     connection.execute(none.on_conflict_do_nothing())
     row = connection.execute(_HERE.with_for_update(), {"of_task": task_id, "of_name": name}).one()
     return Kept(row.size, row.base, row.is_full)
-
-
-def _is_cut(connection: Connection, task_id: str) -> bool:
-    query = select(task_logs.c.is_cut).where(task_logs.c.task_id == task_id)
-    return bool(connection.execute(query).scalar())
 
 
 def _read(connection: Connection, task_id: str, name: str, offset: int, limit: int) -> tuple[bytes, int]:

@@ -18,8 +18,8 @@ from app.storage.postgresql_address import ENCODED
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 20
 LOCK_SECONDS = 10
-_POOL = 10
-_MORE = 20
+_POOL = 30
+_MORE = 0
 
 CONNECTION: dict[str, Any] = {
     "connect_timeout": CONNECT_SECONDS,

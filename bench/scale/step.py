@@ -232,9 +232,9 @@ class Step:
         more: dict[str, int] = {}
 
         def is_gone() -> bool:
-            now, before = taken(self._services.pids), self._found.before
-            more["threads"] = max(0, now.threads - before.threads - _MORE_THREADS)
-            more["open files"] = max(0, now.files - before.files - _MORE_FILES)
+            now, before, processes = taken(self._services.pids), self._found.before, len(self._services.pids)
+            more["threads"] = max(0, now.threads - before.threads - _MORE_THREADS * processes)
+            more["open files"] = max(0, now.files - before.files - _MORE_FILES * processes)
             more["connections"] = self._fleet.gauge()["connections"]
             return not any(more.values())
 

@@ -8,15 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
-from sqlalchemy import Engine, delete, func, select, update
+from sqlalchemy import Engine, delete, event, func, select, text, update
 
 from app.domain.record import InstallRecord
 from app.protocol.audit import SERVICE, read_commands
 from app.protocol.states import TaskState
-from app.storage import InstallStore
+from app.storage import InstallStore, log_group
+from app.storage.errors import StorageError
 from app.storage.log_table import LogTable, SharedAudits
 from app.storage.shared_tables import log_files, log_pieces
 from app.storage.transactions import reading, writing
+from app.sync.background_tasks import BackgroundTaskManager
+from test.support.waiting import wait_until
 
 TASK = "550e8400-e29b-41d4-a716-446655440000"
 
@@ -113,3 +116,67 @@ def test_commands_of_several_processes_each_have_their_line(shared_engine: Engin
     assert LogTable(shared_engine).sizes(TASK) == {}, "it is no log of the instance"
     LogTable(shared_engine).remove(TASK)
     assert SharedAudits(shared_engine).read(TASK) == b""
+
+
+# -- many writers of one process ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def together(shared_engine: Engine) -> LogTable:
+    """The logs of a process with many installs: a thread writes their pieces."""
+    return LogTable(shared_engine, BackgroundTaskManager().start_task)
+
+
+def test_the_pieces_of_many_installs_are_written_together(together: LogTable, shared_engine: Engine) -> None:
+    """Each printed twenty lines; a transaction for each line would be four hundred."""
+    commits: list[object] = []
+    noted = commits.append
+    tasks = [str(uuid.uuid4()) for _ in range(20)]
+    with ExitStack() as opened:
+        writers = [opened.enter_context(together.writing(task_id)) for task_id in tasks]
+        event.listen(shared_engine, "commit", noted)
+        for number in range(20):
+            for writer in writers:
+                assert writer.append("run.log", 2 * number, b"x\n") == 2 * number + 2
+    event.remove(shared_engine, "commit", noted)
+    assert {together.read(task_id, "run.log", 0, 99) for task_id in tasks} == {(b"x\n" * 20, 40)}
+    assert len(commits) < 60, "each writer says once that it leaves"
+
+
+def test_what_the_database_refuses_for_a_while_is_written_later_and_once(
+    together: LogTable, shared_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing more is taken of that task meanwhile, so that its instance waits."""
+    monkeypatch.setattr(log_group, "REFUSED_SECONDS", 0.05)
+    with together.writing(TASK) as writer:
+        _sql(shared_engine, "ALTER TABLE log_pieces RENAME TO elsewhere")
+        assert writer.append("run.log", 0, b"one\n") == 4
+        with pytest.raises(StorageError):
+            writer.append("run.log", 4, b"x" * log_group.MOST_BYTES)
+        _sql(shared_engine, "ALTER TABLE elsewhere RENAME TO log_pieces")
+        wait_until(lambda: together.read(TASK, "run.log", 0, 99) == (b"one\n", 4), 10)
+        assert writer.append("run.log", 4, b"two\n") == 8
+        writer.all_came()
+    assert together.read(TASK, "run.log", 0, 99) == (b"one\ntwo\n", 8)
+
+
+def test_a_piece_that_was_promised_and_lost_is_asked_for_or_told(together: LogTable, shared_engine: Engine) -> None:
+    """The next answer says where the instance is to go on; where none comes any more, the log says what is missing."""
+    with together.writing(TASK) as writer:
+        writer.append("run.log", 0, b"one\n")
+        wait_until(lambda: together.sizes(TASK) == {"run.log": 4}, 10)
+        _sql(shared_engine, "DELETE FROM log_pieces", "UPDATE log_files SET size = 0")
+        assert writer.append("run.log", 4, b"two\n") == 8, "nobody knows yet"
+        wait_until(lambda: writer.append("run.log", 8, b"three\n") == 0, 10)
+        assert writer.append("run.log", 0, b"one\ntwo\n") == 8
+        wait_until(lambda: together.sizes(TASK) == {"run.log": 8}, 10)
+        _sql(shared_engine, "DELETE FROM log_pieces", "UPDATE log_files SET size = 0")
+        writer.append("run.log", 8, b"three\n")
+        writer.all_came()
+    assert b"not all of this task's logs came here" in together.read(TASK, "run.log", 0, 999)[0]
+
+
+def _sql(engine: Engine, *statements: str) -> None:
+    with writing(engine) as connection:
+        for each in statements:
+            connection.execute(text(each))
