@@ -35,15 +35,20 @@ FINISH = 1.0
 
 
 def remaining_seconds(snapshot: Snapshot, now: float) -> Optional[float]:
-    """Seconds of work left at `now` (Unix seconds, the same clock as the snapshot's). None while nothing is worked on,
-    and before the list of packs is known."""
+    """Seconds of work left at `now` (Unix seconds, the same clock as the snapshot's), estimated anew with each whole
+    second after the newest event. None while nothing is worked on, and before the list of packs is known."""
     began, last, last_at = snapshot.began_mono, snapshot.last_mono, snapshot.last_at
     if snapshot.state is not TaskState.RUNNING or snapshot.waiting or not snapshot.nodes:
         return None
     if began is None or last is None or last_at is None:
         return None
-    run = _Run(snapshot, began, last + max(0.0, now - last_at))
+    run = _Run(snapshot, began, last + seconds_since(last_at, now))
     return round(max(run.clones(), run.packages()) + run.scripts() + run.verify() + FINISH, 1)
+
+
+def seconds_since(last_at: float, now: float) -> int:
+    """Whole ones since the newest event: while they stay the same, the estimate does."""
+    return int(max(0.0, now - last_at))
 
 
 def left_of(usual: float, spent: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from app.protocol import builds, counts, questions, task_list
 from app.protocol.amounts import clock
@@ -25,6 +25,9 @@ from app.protocol.states import (
 
 TRIED_AGAIN = frozenset({"waiting_for_instance", "interrupted", "cancel_unreached"})
 """Why a task waits whose instance is tried again and again."""
+EtaOf = Callable[[Snapshot, float], Optional[float]]
+"""As `remaining_seconds`."""
+_MOVING = ("elapsed_seconds", "run_seconds", "eta_seconds", "elapsed_time", "last_event_seconds_ago")
 
 
 def initial(task_id: str, now: float, *, auto_installer: bool) -> Snapshot:
@@ -43,10 +46,12 @@ def progress(
     retry: Optional[Mapping[str, Any]] = None,
     numbers: Optional[counts.Counts] = None,
     rows: Optional[List[Dict[str, Any]]] = None,
+    eta_of: EtaOf = remaining_seconds,
 ) -> Dict[str, Any]:
     """The progress at `now` (Unix seconds, the snapshot's clock). `heard_at`: when the runner was last heard;
     `require`: what makes a finished run a success, `any` or `all` packs; `queue`: its place among those that wait;
-    `retry`: what it repeats, what repeats it; `numbers`, `rows`: its counts and `node_rows`, where they are known."""
+    `retry`: what it repeats, what repeats it; `numbers`, `rows`: its counts and `node_rows`, where they are known;
+    `eta_of`: knows the estimates that were made."""
     numbers = counts.count(snapshot) if numbers is None else numbers
     result = counts.outcome(snapshot)
     ended = snapshot.state in TERMINAL_TASK_STATES
@@ -65,7 +70,7 @@ def progress(
         "retry": retry,
         **_next_attempt(snapshot),
         "percent": snapshot.percent,
-        **_times(snapshot, now),
+        **_times(snapshot, now, eta_of),
         **numbers.to_json(),
         "packages_done": snapshot.packages_done,
         "packages_total": snapshot.packages_total,
@@ -85,15 +90,22 @@ def progress(
     return {**fields, **_finished(snapshot, result)} if ended else fields
 
 
-def moving(snapshot: Snapshot, now: float, *, heard_at: Optional[float] = None) -> Dict[str, Any]:
-    """Of `progress` what changes while the snapshot stays the same, but for `queue` and `retry`."""
+def moving_names(snapshot: Snapshot) -> Tuple[str, ...]:
+    """The fields of `progress` that change while the snapshot stays the same, but for `queue` and `retry`."""
+    building = any(build.state is BuildState.RUNNING for build in snapshot.builds.values())
+    return (*_MOVING, "builds") if building else _MOVING
+
+
+def moving(
+    snapshot: Snapshot, now: float, *, heard_at: Optional[float] = None, eta_of: EtaOf = remaining_seconds
+) -> Dict[str, Any]:
+    """Those fields at `now`, as `progress` has them."""
     fields = {
-        **_times(snapshot, now),
+        **_times(snapshot, now, eta_of),
         "elapsed_time": clock(_elapsed(snapshot, now)),
         "last_event_seconds_ago": seconds_ago(heard_at, now),
     }
-    building = any(build.state is BuildState.RUNNING for build in snapshot.builds.values())
-    return {**fields, "builds": builds.rows(snapshot, now)} if building else fields
+    return {**fields, "builds": builds.rows(snapshot, now)} if len(moving_names(snapshot)) > len(_MOVING) else fields
 
 
 def seconds_ago(heard_at: Optional[float], now: float) -> Optional[float]:
@@ -158,11 +170,11 @@ def _heard_at(snapshot: Snapshot, node: Node) -> Optional[float]:
     return round(max(0.0, node.last_mono - snapshot.began_mono), 1)
 
 
-def _times(snapshot: Snapshot, now: float) -> Dict[str, Any]:
+def _times(snapshot: Snapshot, now: float, eta_of: EtaOf) -> Dict[str, Any]:
     return {
         "elapsed_seconds": _elapsed(snapshot, now),
         "run_seconds": _run_seconds(snapshot, now),
-        "eta_seconds": remaining_seconds(snapshot, now),
+        "eta_seconds": eta_of(snapshot, now),
     }
 
 

@@ -242,9 +242,9 @@ def test_logs_go_on_over_the_same_connection_when_there_is_room(
         with _files_end_at(6):
             logs.receive(LogPiece("run.log", 4, False, b"two and more\n"))
             logs.receive(LogPiece("run.log", 17, False, b"three\n"))
-            logs.retry_refused()
+            logs.look()
             assert follower.known == {"run.log": 4}
-        logs.retry_refused()
+        logs.look()
         assert follower.known == {"run.log": 23}
     assert files.read(TASK, "run.log", 0, 100)[0] == b"one\ntwo and more\nthree\n"
 
@@ -257,9 +257,9 @@ def test_logs_that_cannot_be_opened_are_opened_later_over_the_same_connection(
     files, follower = LogFiles(tmp_path / "logs"), _Follower()
     (tmp_path / "logs").write_text("in the way")
     with log_receiver.receiving_logs(files, TASK, follower) as logs:  # type: ignore[arg-type]
-        logs.retry_refused()
+        logs.look()
         (tmp_path / "logs").unlink()
-        logs.retry_refused()
+        logs.look()
         logs.receive(LogPiece("run.log", 0, False, b"one\n"))
     assert files.read(TASK, "run.log", 0, 100)[0] == b"one\n"
 
@@ -272,7 +272,7 @@ def test_what_is_held_for_a_full_disk_is_bounded(tmp_path: Path) -> None:
         with _files_end_at(0):
             for _ in range(log_receiver.MAX_REFUSED_PIECES + 2):
                 logs.receive(LogPiece("run.log", 0, False, b"x"))
-        logs.retry_refused()
+        logs.look()
         assert follower.known == {}
 
 

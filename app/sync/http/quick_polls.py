@@ -21,6 +21,8 @@ from app.sync.http.services import Services
 from app.sync.installs.progress_texts import Filled
 
 PATH = "/ssh/install-custom-nodes/progress"
+MOST_BODIES, MOST_BYTES = 4096, 512
+"""How many requests are known again, and how long each is at most, with its type."""
 _OF_THE_LOG = logging.getLogger("app.sync.http.services")
 
 
@@ -32,6 +34,8 @@ class QuickPolls:
         self._shared = shared
         every = {"Content-Type": errors.JSON_TYPE, **errors.HEADERS, "Vary": "Accept-Encoding", **headers}
         self._headers = list(every.items())
+        self._read: dict[tuple[bytes, str], tuple[str, bodies.ProgressBody]] = {}
+        """What bodies say, by them: a page, or curl in a loop, sends the same one again and again."""
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answers one request."""
@@ -51,9 +55,16 @@ class QuickPolls:
         return [body]
 
     def _found(self, raw: bytes, content_type: str) -> Filled:
-        json_body.check_content_type(content_type, empty=not raw)
-        asked = bodies.read(bodies.ProgressBody, json_body.parse_object(raw) if raw else {})
-        task_id = bodies.task_id_of(asked.task_id)
+        known = self._read.get((raw, content_type))
+        if known is None:
+            json_body.check_content_type(content_type, empty=not raw)
+            asked = bodies.read(bodies.ProgressBody, json_body.parse_object(raw) if raw else {})
+            known = bodies.task_id_of(asked.task_id), asked
+            if len(raw) + len(content_type) <= MOST_BYTES:
+                if len(self._read) >= MOST_BODIES:
+                    self._read.clear()
+                self._read[raw, content_type] = known
+        task_id, asked = known
         return self._shared.installs.progress_text(task_id, asked.since, patch=asked.patch, line=asked.line)
 
 

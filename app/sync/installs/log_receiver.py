@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from app.domain.errors import RemoteError
-from app.remote.follow import Ended, Follow, LogPiece
+from app.remote.follow import Ended, Follow, Frame, LogPiece
 from app.storage.errors import StorageError
 from app.storage.log_files import Logs, LogWriter
 
@@ -18,6 +18,10 @@ REFUSED_SECONDS = 5.0
 MAX_REFUSED_BYTES = 256 * 1024
 MAX_REFUSED_PIECES = 1_000
 """What is held of logs meanwhile. A follower has sent 64 KiB at most that it has not heard of."""
+TELL_SECONDS = 2.0
+TELL_BYTES = 16 * 1024
+"""How soon the follower hears what is kept, which it need not know before a good part of those 64 KiB is on its way: a
+run that prints a line a second would otherwise be answered each second."""
 REST_SECONDS = 8.0
 """How long to wait for the rest of the logs after the run has ended. The runner sends them for 5 s at most."""
 _LISTEN_SECONDS = 0.5
@@ -37,6 +41,12 @@ class LogReceiver:
         self._writer: LogWriter | None = None
         self._refused: list[LogPiece] = []
         self._refused_until = 0.0
+        self._untold: dict[str, int] = {}
+        """How much of each log is kept, where the follower does not know."""
+        self._untold_bytes = 0
+        self._told_at = time.monotonic()
+        self._is_over = False
+        """Whether the run has ended: the follower waits then until it knows that all is kept."""
         self._open(opens)
 
     def receive(self, piece: LogPiece) -> None:
@@ -55,8 +65,18 @@ class LogReceiver:
             self._writer = None
             self._refused.clear()
 
-    def retry_refused(self) -> None:
-        """Asks a disk that has refused something again, after a pause. Raises ConnectionLost."""
+    def next(self, timeout: float) -> Frame | None:
+        """As of `Follow`; what is due meanwhile is done."""
+        soon = self._told_at + TELL_SECONDS - time.monotonic() if self._untold else timeout
+        frame = self._frames.next(max(0.0, min(timeout, soon)))
+        self.look()
+        return frame
+
+    def look(self) -> None:
+        """What is due: the follower hears what is kept, and a disk that has refused something is asked again. Called
+        now and then. Raises ConnectionLost."""
+        if self._untold and time.monotonic() - self._told_at >= TELL_SECONDS:
+            self._tell_follower()
         if time.monotonic() < self._refused_until:
             return
         if self._opens is not None:
@@ -85,20 +105,29 @@ class LogReceiver:
                 self._refused_until = time.monotonic() + REFUSED_SECONDS
                 return
             self._refused.pop(0)
-            self._frames.resume_logs({piece.log: kept})
+            self._untold[piece.log] = kept
+            self._untold_bytes += len(piece.content)
+            if kept != piece.at + len(piece.content) or self._untold_bytes >= TELL_BYTES or self._is_over:
+                self._tell_follower()
+
+    def _tell_follower(self) -> None:
+        untold, self._untold, self._untold_bytes = self._untold, {}, 0
+        self._told_at = time.monotonic()
+        self._frames.resume_logs(untold)
 
     def receive_rest(self, closing: threading.Event) -> None:
         """After the run has ended: receives what the follower still has, until it says that this was all. If that does
         not come, the log says so. A service that closes leaves that to the next one."""
         deadline = time.monotonic() + REST_SECONDS
-        all_came = False
+        all_came, self._is_over = False, True
         try:
+            if self._untold:
+                self._tell_follower()
             while self._writer and not all_came and time.monotonic() < deadline and not closing.is_set():
-                frame = self._frames.next(_LISTEN_SECONDS)
+                frame = self.next(_LISTEN_SECONDS)
                 if isinstance(frame, LogPiece):
                     self.receive(frame)
                 all_came = isinstance(frame, Ended)
-                self.retry_refused()
         except RemoteError as exc:
             _log.info("task %s: the line was cut before the last of its logs: %s", self._task_id, exc.message)
         if self._writer and not closing.is_set():

@@ -14,6 +14,7 @@ from app.domain.run_summary import summary_of
 from app.protocol import progress_json
 from app.protocol.states import TaskState
 from app.protocol.terminal_text import json_text
+from app.sync.installs.estimates import Estimates
 from app.sync.installs.node_rows import NodeRows
 from app.sync.installs.patches import Patches, Progress
 from app.sync.installs.progress_cache import InstallStatus
@@ -33,6 +34,7 @@ class ProgressAnswers:
         self._patches = Patches()
         self._texts = ProgressTexts()
         self._node_rows = NodeRows()
+        self._estimates = Estimates()
 
     def answer(
         self, status: InstallStatus, since: int | None = None, *, patch: bool = False, line: str | None = None
@@ -61,7 +63,8 @@ class ProgressAnswers:
         payload = self.answer(status, since, patch=patch, line=line)
         if patch and since is not None and "patch" not in payload:  # there are as many of these as there are numbers
             return whole_text(payload)
-        return self._texts.make(status, asked, payload, self._moving(status))
+        moving = self._moving(status) if "patch" in payload else self._moving_of(status, payload)
+        return self._texts.make(status, asked, payload, moving)
 
     def _unchanged(self, status: InstallStatus, *, patch: bool) -> Progress:
         snapshot = status.snapshot
@@ -88,13 +91,18 @@ class ProgressAnswers:
             retry=self._retry(status),
             numbers=rows.counts,
             rows=self._node_rows.of(status.snapshot),
+            eta_of=self._estimates.of,
         )
         return {**fields, "summary": summary_of(status.snapshot, status.purpose, rows).to_json()}
 
     def _moving(self, status: InstallStatus) -> Progress:
         """What of `_whole` changes while the snapshot stays."""
-        moving = progress_json.moving(status.snapshot, self._now(), heard_at=status.heard_at)
+        moving = progress_json.moving(status.snapshot, self._now(), heard_at=status.heard_at, eta_of=self._estimates.of)
         return {**moving, "queue": self._queue(status), "retry": self._retry(status)}
+
+    def _moving_of(self, status: InstallStatus, payload: Progress) -> Progress:
+        """The same, of a `payload` that has just been made."""
+        return {name: payload[name] for name in (*progress_json.moving_names(status.snapshot), "queue", "retry")}
 
     def _moment(self, status: InstallStatus) -> Hashable:
         """What `_moving` has one value for: a tenth of a second, as its figures have one decimal."""

@@ -252,10 +252,7 @@ class Installation:
             while self._goes_on(client, frames):
                 if self._rests(frames):
                     continue
-                frame = frames.next(
-                    BUSY_SECONDS if self._cancelling or self._commands.is_busy else self._progress.every
-                )
-                logs.retry_refused()
+                frame = logs.next(BUSY_SECONDS if self._cancelling or self._commands.is_busy else self._progress.every)
                 if frame is not None:
                     self._apply(frame, client, logs)
                 self._progress.look(self._recorder.snapshot)
