@@ -50,14 +50,13 @@ def progress(
 ) -> Dict[str, Any]:
     """The progress at `now` (Unix seconds, the snapshot's clock). `heard_at`: when the runner was last heard;
     `require`: what makes a finished run a success, `any` or `all` packs; `queue`: its place among those that wait;
-    `retry`: what it repeats, what repeats it; `numbers`, `rows`: its counts and `node_rows`, where they are known;
-    `eta_of`: knows the estimates that were made."""
+    `retry`: what it repeats, what repeats it; `numbers`, `rows`, `eta_of`: counts, `node_rows`, estimates
+    that are known."""
     numbers = counts.count(snapshot) if numbers is None else numbers
     result = counts.outcome(snapshot)
     ended = snapshot.state in TERMINAL_TASK_STATES
-    enough = result is Outcome.ALL or (result is Outcome.PARTIAL and require != "all")
     fields: Dict[str, Any] = {
-        "success": enough or not ended,
+        "success": not ended or result is Outcome.ALL or (result is Outcome.PARTIAL and require != "all"),
         "task_id": snapshot.task_id,
         "state": snapshot.state.value,
         "in_progress": not ended,
@@ -83,7 +82,7 @@ def progress(
         "builds": builds.rows(snapshot, now),
         "questions": question_rows(snapshot),
         "repair": snapshot.repair.to_json() if snapshot.repair else None,
-        "warnings": [for_people(warning.to_json()) for warning in snapshot.warnings],
+        "warnings": [for_people(each.to_json()) for each in snapshot.warnings],
         "last_event_seconds_ago": seconds_ago(heard_at, now),
         "error": for_people(snapshot.error.to_json()) if snapshot.error else None,
     }
