@@ -49,9 +49,8 @@ def progress(
     eta_of: EtaOf = remaining_seconds,
 ) -> Dict[str, Any]:
     """The progress at `now` (Unix seconds, the snapshot's clock). `heard_at`: when the runner was last heard;
-    `require`: what makes a finished run a success, `any` or `all` packs; `queue`: its place among those that wait;
-    `retry`: what it repeats, what repeats it; `numbers`, `rows`, `eta_of`: counts, `node_rows`, estimates
-    that are known."""
+    `require`: whether `any` or `all` packs make a success; `queue`: its place among those that wait; `retry`: what it
+    repeats, what repeats it; `numbers`, `rows`, `eta_of`: its counts, `node_rows` and estimates, where known."""
     numbers = counts.count(snapshot) if numbers is None else numbers
     result = counts.outcome(snapshot)
     ended = snapshot.state in TERMINAL_TASK_STATES
