@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from app.runner.process import processes
-from app.runner.process.children import Children
+from app.runner.process.children import Children, Limits
+from app.runner.process.load_watch import Load
 from app.runner.process.removal import remove_large_tree
 
 
@@ -51,6 +52,33 @@ def test_what_a_child_left_in_its_group_is_ended(children: Children, tmp_path: P
     """It goes with the child."""
     told = children.run(["/bin/sh", "-c", "tail -f /dev/null >/dev/null 2>&1 & echo $!"], cwd=tmp_path).output
     assert processes.start_time(int(told)) is None
+
+
+@pytest.mark.parametrize(
+    ("script", "limits"),
+    [
+        ("true", Limits()),
+        ("tail -f /dev/null >/dev/null 2>&1 &", Limits()),
+        ("tail -f /dev/null >/dev/null 2>&1 &", Limits(load=Load())),
+        ("exec tail -f /dev/null", Limits(total=0.1)),
+    ],
+    ids=["ends", "leaves something", "leaves something that is watched", "takes too long"],
+)
+def test_no_signal_goes_to_a_number_that_may_be_anothers(
+    children: Children, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, limits: Limits
+) -> None:
+    """A child that was waited for has given its number back. On a busy machine the next program has it, and a run that
+    had nothing to do with this one was cancelled by its TERM."""
+    real, signalled = os.killpg, []
+
+    def killpg(group: int, number: int) -> None:
+        if number:  # 0 only asks
+            signalled.append(processes.stat_fields(group))
+        real(group, number)
+
+    monkeypatch.setattr(os, "killpg", killpg)
+    children.run(["/bin/sh", "-c", script], cwd=tmp_path, limits=limits)
+    assert signalled and None not in signalled
 
 
 def test_a_child_that_has_shown_enough_is_ended(children: Children, tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ class Children:
                     clock.heard(now)
                     _keep(tail, piece, keep_bytes)
                 sinks.apply(piece or b"")
-                if exited is None and child.poll() is not None:
+                if exited is None and processes.exit_code(child) is not None:
                     exited = now
                 if exited is not None and (piece == b"" or now - exited > _AFTER_EXIT_SECONDS):
                     break  # what it started may hold its output open, and go on writing
@@ -200,7 +200,7 @@ class Children:
                 stopped = clock.over(now)
             if stopped in ("idle", "total") and ask_stack:
                 _keep(tail, _stack_of(child, output, sinks), keep_bytes)
-        return Finished(-1 if stopped else int(child.returncode), bytes(tail[-keep_bytes:]), stopped)
+        return Finished(-1 if stopped else int(processes.exit_code(child) or 0), bytes(tail[-keep_bytes:]), stopped)
 
     def until(self, over: threading.Event) -> Children:
         """The same, for children that `over` ends too, as a cancel does."""
@@ -239,13 +239,14 @@ class Children:
     def _end(
         self, child: subprocess.Popen[bytes], mark: str, watch: Optional[LoadWatch], *, ended: bool, at_once: bool
     ) -> None:
-        """Nothing of the child runs any more."""
-        if not at_once:
-            processes.end_groups({child.pid})
-        if watch or not ended:
-            find = watch.left if watch else lambda: processor_time.members(child.pid, mark)
-            processes.end_all(find, at_once=at_once)
-        child.wait()
+        """Nothing of the child runs any more. It is waited for last: its number is not another's before that."""
+        if ended and not watch:
+            processes.wait_and_end_group(child)
+        else:
+            if not at_once:
+                processes.end_group(child)
+            processes.end_all(watch.left if watch else lambda: processor_time.members(child.pid, mark), at_once=at_once)
+            child.wait()
         self.family.waited_for(child.pid)
         if child.stdout:
             child.stdout.close()
@@ -338,7 +339,7 @@ def _stack_of(child: subprocess.Popen[bytes], output: ChildOutput, sinks: _Sinks
         return b""
     said = b""
     deadline = time.monotonic() + _STACK_SECONDS
-    while child.poll() is None and time.monotonic() < deadline:
+    while processes.exit_code(child) is None and time.monotonic() < deadline:
         said += output.read() or b""
     said += output.read() or b""
     sinks.apply(said)

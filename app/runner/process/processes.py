@@ -199,12 +199,34 @@ def _same_leader(group: int, groups: Dict[int, int]) -> bool:
     return leader is None or leader == groups[group]
 
 
-def end_groups(group_ids: Set[int]) -> None:
-    """TERM, then KILL, to process groups that this process knows to be its own children's."""
-    left = {group for group in group_ids if _signal_group(group, signal.SIGTERM)}
-    if left and not until(lambda: not _live_groups(left), _TERM_SECONDS):
-        for group in left:
-            _signal_group(group, signal.SIGKILL)
+def exit_code(child: subprocess.Popen[bytes]) -> Optional[int]:
+    """How a child has ended, as its `returncode`; None while it runs. It is not waited for: until that is done its
+    number is nobody else's, and signals to it and to its group reach nobody else."""
+    if child.returncode is not None:
+        return child.returncode
+    try:
+        found = os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:  # somebody else has waited for it
+        return child.poll()
+    if found is None:
+        return None
+    return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+
+
+def end_group(child: subprocess.Popen[bytes]) -> None:
+    """TERM, then KILL, to the group of a child that was not waited for."""
+    if _signal_group(child.pid, signal.SIGTERM) and not until(lambda: not _live_in(child.pid), _TERM_SECONDS):
+        _signal_group(child.pid, signal.SIGKILL)
+
+
+def wait_and_end_group(child: subprocess.Popen[bytes]) -> None:
+    """As `end_group`, and waits, for a child that has ended by itself. Mostly nobody is left in its group, which shows
+    once it was waited for, and then nothing has to be looked for."""
+    _signal_group(child.pid, signal.SIGTERM)
+    child.wait()
+    stays = _signal_group(child.pid, 0) and not until(lambda: not _live_in(child.pid), _TERM_SECONDS)
+    if stays and start_time(child.pid) is None:  # else the number is another's by now: a group keeps it while it lives
+        _signal_group(child.pid, signal.SIGKILL)
 
 
 def _signal_group(group: int, number: int) -> bool:
@@ -218,8 +240,8 @@ def _signal_group(group: int, number: int) -> bool:
     return True
 
 
-def _live_groups(group_ids: Set[int]) -> Set[int]:
-    return {group for group in (group_of(pid) for pid in pids()) if group in group_ids}
+def _live_in(group: int) -> bool:
+    return any(group_of(pid) == group for pid in pids())
 
 
 def ticks_since_boot() -> int:

@@ -78,15 +78,18 @@ def _output_of(pid: int) -> Optional[str]:
 
 
 def _ended(pid: int) -> bool:
-    """TERM, then KILL."""
+    """TERM, then KILL. Its number may be another's as soon as it is gone."""
+    started = processes.start_time(pid)
     for number in (signal.SIGTERM, signal.SIGKILL):
+        if started is None or processes.start_time(pid) != started:
+            return True
         try:
             os.kill(pid, number)
         except ProcessLookupError:
             return True
         except PermissionError:
             return False
-        if processes.until(lambda: processes.start_time(pid) is None, _TERM_SECONDS):
+        if processes.until(lambda: processes.start_time(pid) != started, _TERM_SECONDS):
             return True
     return False
 
