@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import ProcrastinateException
@@ -35,6 +36,9 @@ AGAIN_SECONDS = 5.0
 """When a job that could not be done is begun anew."""
 _RESTART_SECONDS = 1.0
 _CLOSE_SECONDS = 1.0
+_TRUSTED_SECONDS = 1.0
+_answered: WeakKeyDictionary[AsyncConnection[Any], float] = WeakKeyDictionary()
+"""When each connection of a pool was last tried, in seconds of the monotonic clock."""
 _log = logging.getLogger(__name__)
 
 
@@ -321,6 +325,13 @@ async def _configure(connection: AsyncConnection[Any]) -> None:
     await connection.commit()
 
 
+async def _check(connection: AsyncConnection[Any]) -> None:
+    """Whether it still answers. One that has just done so is not asked again: whoever finds it dead tries again too."""
+    if time.monotonic() - _answered.get(connection, float("-inf")) > _TRUSTED_SECONDS:
+        await AsyncConnectionPool.check_connection(connection)
+        _answered[connection] = time.monotonic()
+
+
 def _pool(url: URL, kinds: int) -> AsyncConnectionPool[Any]:
     """A pool's own tries to connect become rarer with each, without end: an hour's outage would be one of two hours.
     This one gives up soon, and whoever asks next makes it try again."""
@@ -331,6 +342,6 @@ def _pool(url: URL, kinds: int) -> AsyncConnectionPool[Any]:
         reconnect_timeout=1.0,
         kwargs=arguments(url) | postgresql.CONNECTION,
         configure=_configure,
-        check=AsyncConnectionPool.check_connection,
+        check=_check,
         open=False,
     )
