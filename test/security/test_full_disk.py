@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -235,15 +236,17 @@ def test_logs_go_on_over_the_same_connection_when_there_is_room(
 ) -> None:
     """The follower waits until what it has sent is kept."""
     monkeypatch.setattr(log_receiver, "REFUSED_SECONDS", 0.0)
+    monkeypatch.setattr(log_receiver, "TELL_SECONDS", 0.0)
     files, follower = LogFiles(tmp_path), _Follower()
     with files.writing(TASK) as writer:
-        logs = log_receiver.LogReceiver(TASK, follower, lambda: writer)  # type: ignore[arg-type]
+        logs = log_receiver.LogReceiver(TASK, follower, lambda: writer, threading.Event())  # type: ignore[arg-type]
         logs.receive(LogPiece("run.log", 0, False, b"one\n"))
         with _files_end_at(6):
             logs.receive(LogPiece("run.log", 4, False, b"two and more\n"))
             logs.receive(LogPiece("run.log", 17, False, b"three\n"))
             logs.look()
             assert follower.known == {"run.log": 4}
+        logs.look()  # there is room again
         logs.look()
         assert follower.known == {"run.log": 23}
     assert files.read(TASK, "run.log", 0, 100)[0] == b"one\ntwo and more\nthree\n"
@@ -256,7 +259,7 @@ def test_logs_that_cannot_be_opened_are_opened_later_over_the_same_connection(
     monkeypatch.setattr(log_receiver, "REFUSED_SECONDS", 0.0)
     files, follower = LogFiles(tmp_path / "logs"), _Follower()
     (tmp_path / "logs").write_text("in the way")
-    with log_receiver.receiving_logs(files, TASK, follower) as logs:  # type: ignore[arg-type]
+    with log_receiver.receiving_logs(files, TASK, follower, threading.Event()) as logs:  # type: ignore[arg-type]
         logs.look()
         (tmp_path / "logs").unlink()
         logs.look()
@@ -268,7 +271,7 @@ def test_what_is_held_for_a_full_disk_is_bounded(tmp_path: Path) -> None:
     """An instance that sends on although it has not heard that anything was kept: its logs end, not its install."""
     follower = _Follower()
     with LogFiles(tmp_path).writing(TASK) as writer:
-        logs = log_receiver.LogReceiver(TASK, follower, lambda: writer)  # type: ignore[arg-type]
+        logs = log_receiver.LogReceiver(TASK, follower, lambda: writer, threading.Event())  # type: ignore[arg-type]
         with _files_end_at(0):
             for _ in range(log_receiver.MAX_REFUSED_PIECES + 2):
                 logs.receive(LogPiece("run.log", 0, False, b"x"))

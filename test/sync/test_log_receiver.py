@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from app.remote.follow import Ended, Frame, LogPiece
-from app.storage.log_files import LogFiles, LogWriter
+from app.storage.errors import StorageError
+from app.storage.log_files import Kept, LogFiles, LogWriter
 from app.sync.installs import log_receiver
 from app.sync.installs.log_receiver import TELL_BYTES, LogReceiver
 
@@ -40,7 +41,7 @@ def lines(count: int) -> list[LogPiece]:
 
 def receiver(folder: Path, follower: Played) -> tuple[LogReceiver, LogWriter]:
     writer = LogFiles(folder)._writer(TASK)
-    return LogReceiver(TASK, follower, lambda: writer), writer  # type: ignore[arg-type]
+    return LogReceiver(TASK, follower, lambda: writer, threading.Event()), writer  # type: ignore[arg-type]
 
 
 def test_lines_are_not_answered_one_by_one(tmp_path: Path) -> None:
@@ -74,7 +75,7 @@ def test_once_the_run_has_ended_each_piece_is_answered(tmp_path: Path) -> None:
     follower = Played(*rest, Ended("ended"))
     logs, _ = receiver(tmp_path, follower)
     logs.receive(first)
-    logs.receive_rest(threading.Event())
+    logs.receive_rest()
     assert [heard.get("run.log") for heard in follower.heard] == [None, *(n * len(LINE) for n in (1, 2, 3, 4))]
 
 
@@ -84,3 +85,55 @@ def test_what_does_not_fit_is_said_at_once(tmp_path: Path) -> None:
     logs, _ = receiver(tmp_path, follower)
     logs.receive(LogPiece("run.log", 100, False, LINE))
     assert follower.heard == [{}, {"run.log": 0}]
+
+
+class Refusing(LogWriter):
+    """A database that is away for so many questions."""
+
+    def __init__(self, refusals: int) -> None:
+        super().__init__({})
+        self.left = refusals
+        self.content, self.end = b"", ""
+
+    def _try(self) -> None:
+        if self.left:
+            self.left -= 1
+            raise StorageError("away")
+
+    def _put(self, name: str, content: bytes, kept: Kept) -> Kept:
+        self._try()
+        self.content += content
+        self._kept[name] = kept
+        return kept
+
+    def all_came(self) -> None:
+        self._try()
+        self.end = "all came"
+
+    def mark_incomplete(self) -> None:
+        self._try()
+        self.end = "incomplete"
+
+
+@pytest.mark.parametrize(("refusals", "end"), [(2, "all came"), (6, "all came"), (10**6, "")])
+def test_a_run_that_ends_while_the_database_is_away_keeps_its_last_lines(
+    monkeypatch: pytest.MonkeyPatch, refusals: int, end: str
+) -> None:
+    """They are nowhere else any more: the end of the log waits for a while."""
+    monkeypatch.setattr(log_receiver, "_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(log_receiver, "HELD_SECONDS", 10.0 if end else 0.05)
+    writer, first, *rest = Refusing(refusals), *lines(4)
+    logs = LogReceiver(TASK, Played(*rest, Ended("ended")), lambda: writer, threading.Event())  # type: ignore[arg-type]
+    logs.receive(first)
+    logs.receive_rest()
+    assert (writer.content, writer.end) == (LINE * 4 if end else b"", end)
+
+
+def test_a_service_that_closes_does_not_wait_for_the_database() -> None:
+    """What is left is the next one's."""
+    writer, closing = Refusing(10**6), threading.Event()
+    logs = LogReceiver(TASK, Played(Ended("ended")), lambda: writer, closing)  # type: ignore[arg-type]
+    logs.receive(lines(1)[0])
+    closing.set()
+    logs.receive_rest()
+    assert not writer.end

@@ -24,7 +24,10 @@ TELL_BYTES = 16 * 1024
 run that prints a line a second would otherwise be answered each second."""
 REST_SECONDS = 8.0
 """How long to wait for the rest of the logs after the run has ended. The runner sends them for 5 s at most."""
+HELD_SECONDS = 15.0
+"""How long the end of a run's logs waits for a disk, or a database, that refuses them."""
 _LISTEN_SECONDS = 0.5
+_PAUSE_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -32,10 +35,12 @@ _log = logging.getLogger(__name__)
 class LogReceiver:
     """For the thread that follows the run."""
 
-    def __init__(self, task_id: str, frames: Follow, opens: Callable[[], LogWriter]) -> None:
-        """`opens`: raises StorageError; it is then called again later. Raises ConnectionLost."""
+    def __init__(self, task_id: str, frames: Follow, opens: Callable[[], LogWriter], closing: threading.Event) -> None:
+        """`opens`: raises StorageError; it is then called again later. `closing`: the service closes: what is left is
+        the next one's. Raises ConnectionLost."""
         self._task_id = task_id
         self._frames = frames
+        self._closing = closing
         self._opens: Callable[[], LogWriter] | None = opens
         """None once logs are kept, or never will be."""
         self._writer: LogWriter | None = None
@@ -47,6 +52,8 @@ class LogReceiver:
         self._told_at = time.monotonic()
         self._is_over = False
         """Whether the run has ended: the follower waits then until it knows that all is kept."""
+        self._hears = True
+        """Whether the follower still wants to hear anything."""
         self._open(opens)
 
     def receive(self, piece: LogPiece) -> None:
@@ -107,7 +114,8 @@ class LogReceiver:
             self._refused.pop(0)
             self._untold[piece.log] = kept
             self._untold_bytes += len(piece.content)
-            if kept != piece.at + len(piece.content) or self._untold_bytes >= TELL_BYTES or self._is_over:
+            is_much = self._untold_bytes >= TELL_BYTES or self._is_over
+            if self._hears and (is_much or kept != piece.at + len(piece.content)):
                 self._tell_follower()
 
     def _tell_follower(self) -> None:
@@ -115,22 +123,22 @@ class LogReceiver:
         self._told_at = time.monotonic()
         self._frames.resume_logs(untold)
 
-    def receive_rest(self, closing: threading.Event) -> None:
+    def receive_rest(self) -> None:
         """After the run has ended: receives what the follower still has, until it says that this was all. If that does
-        not come, the log says so. A service that closes leaves that to the next one."""
+        not come, the log says so."""
         deadline = time.monotonic() + REST_SECONDS
         all_came, self._is_over = False, True
         try:
             if self._untold:
                 self._tell_follower()
-            while self._writer and not all_came and time.monotonic() < deadline and not closing.is_set():
+            while self._writer and not all_came and time.monotonic() < deadline and not self._closing.is_set():
                 frame = self.next(_LISTEN_SECONDS)
                 if isinstance(frame, LogPiece):
                     self.receive(frame)
                 all_came = isinstance(frame, Ended)
         except RemoteError as exc:
             _log.info("task %s: the line was cut before the last of its logs: %s", self._task_id, exc.message)
-        if self._writer and not closing.is_set():
+        if self._writer:
             self._end(self._writer, all_came=all_came)
 
     def all_came(self) -> None:
@@ -139,17 +147,31 @@ class LogReceiver:
             self._end(self._writer, all_came=True)
 
     def _end(self, writer: LogWriter, *, all_came: bool) -> None:
+        """What is held is kept first, once the disk takes it again: nobody has it any more but us."""
+        self._hears, deadline = False, time.monotonic() + HELD_SECONDS
+        while not self._closing.is_set():
+            self._keep()
+            is_last = time.monotonic() >= deadline
+            if (self._refused and not is_last) or not self._is_ended(writer, all_came=all_came, is_last=is_last):
+                self._closing.wait(_PAUSE_SECONDS)
+            else:
+                return
+
+    def _is_ended(self, writer: LogWriter, *, all_came: bool, is_last: bool) -> bool:
         try:
             if all_came and not self._refused:
                 writer.all_came()
             else:
                 writer.mark_incomplete()
         except (StorageError, OSError) as exc:
-            _log.error("task %s: the end of its logs is not kept: %s", self._task_id, exc)
+            if is_last:
+                _log.error("task %s: the end of its logs is not kept: %s", self._task_id, exc)
+            return is_last
+        return True
 
 
 @contextmanager
-def receiving_logs(files: Logs, task_id: str, frames: Follow) -> Iterator[LogReceiver]:
-    """Keeps the logs of a task for the block. Raises ConnectionLost."""
+def receiving_logs(files: Logs, task_id: str, frames: Follow, closing: threading.Event) -> Iterator[LogReceiver]:
+    """Keeps the logs of a task for the block. `closing`: as of `LogReceiver`. Raises ConnectionLost."""
     with ExitStack() as opened:
-        yield LogReceiver(task_id, frames, lambda: opened.enter_context(files.writing(task_id)))
+        yield LogReceiver(task_id, frames, lambda: opened.enter_context(files.writing(task_id)), closing)

@@ -246,7 +246,7 @@ class Installation:
             client.follow(self._task_id, self._recorder.offset) as frames,
             self._cancel.aborting(frames.interrupt),
             woken_by(self._skips, self._answers, wake=frames.interrupt),
-            receiving_logs(self._logs, self._task_id, frames) as logs,
+            receiving_logs(self._logs, self._task_id, frames, self._closing) as logs,
         ):
             self._progress.attached()
             while self._goes_on(client, frames):
@@ -256,7 +256,7 @@ class Installation:
                 if frame is not None:
                     self._apply(frame, client, logs)
                 self._progress.look(self._recorder.snapshot)
-            logs.receive_rest(self._closing)
+            logs.receive_rest()
 
     def _rests(self, frames: Follow) -> bool:
         """Whether this thread has taken more than its share of the processor; waits a moment then."""
