@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -127,7 +127,7 @@ class LogGroup:
     def flush(self, held: Held) -> None:
         """Waits until all its pieces are written. Raises StorageError when they are not."""
         with self._changed:
-            self._hurries = bool(held.size)
+            self._hurries = self._hurries or bool(held.size)
             self._changed.notify_all()
             self._until(held, lambda: not held.size)
 
@@ -160,6 +160,9 @@ class LogGroup:
                 self._write(batch)
             except StorageError as exc:
                 self._put_back(batch, exc)
+            except Exception as exc:  # noqa: BLE001 - the thread of all logs: whatever it is, they are tried again
+                _log.error("logs could not be written", exc_info=exc)
+                self._put_back(batch, StorageError(f"Logs could not be written: {exc}.", code="database_unavailable"))
 
     def _next(self) -> Batch:
         """Waits for the next round; what is to be written then, nothing when nothing has come for a while."""
@@ -213,30 +216,36 @@ def join(pieces: Sequence[Piece]) -> list[Piece]:
 
 
 def append_pieces(connection: Connection, pieces: Sequence[Piece]) -> dict[_Log, Kept]:
-    """Appends each to its log, of which it is the only one. How those logs are kept in truth that were thought to be
-    kept otherwise, because others have written them: nothing is appended to these."""
+    """Appends each to its log. How those logs are kept in truth that were thought to be kept otherwise, because others
+    have written them: nothing is appended to these."""
     connection.execute(text("SET LOCAL synchronous_commit = off"))
-    if firsts := sorted(piece.log for piece in pieces if not piece.at):
+    if firsts := sorted({piece.log for piece in pieces if not piece.at}):
         tasks = [{"task_id": task_id} for task_id in dict.fromkeys(task_id for task_id, _ in firsts)]
         connection.execute(insert(task_logs).on_conflict_do_nothing(), tasks)
         empty = [{"task_id": task_id, "name": name, "size": 0, "base": 0, "is_full": False} for task_id, name in firsts]
         connection.execute(insert(log_files).on_conflict_do_nothing(), empty)
     rows = connection.execute(_SIZES, {"of_logs": [piece.log for piece in pieces]}).all()
     here = {(row.task_id, row.name): Kept(row.size, row.base, row.is_full) for row in rows}
-    ours = [piece for piece in pieces if here.get(piece.log, Kept(0)).size == piece.at and piece.log in here]
-    if ours:
-        connection.execute(_GROW, _arrays(ours))
-        values = [{"task_id": p.task_id, "name": p.name, "at": p.at, "content": p.content} for p in ours]
+    grown: dict[_Log, Kept] = {}
+    values: list[dict[str, Any]] = []
+    otherwise: dict[_Log, Kept] = {}
+    for piece in pieces:
+        if piece.log in here and here[piece.log].size == piece.at:
+            here[piece.log] = grown[piece.log] = piece.kept
+            values.append({"task_id": piece.task_id, "name": piece.name, "at": piece.at, "content": piece.content})
+        else:
+            otherwise[piece.log] = here.get(piece.log, Kept(0))
+    if values:
+        connection.execute(_GROW, _arrays(grown))
         connection.execute(insert(log_pieces), values)
-    written = {piece.log for piece in ours}
-    return {piece.log: here.get(piece.log, Kept(0)) for piece in pieces if piece.log not in written}
+    return otherwise
 
 
-def _arrays(pieces: Sequence[Piece]) -> dict[str, list[Any]]:
+def _arrays(grown: Mapping[_Log, Kept]) -> dict[str, list[Any]]:
     return {
-        "tasks": [piece.task_id for piece in pieces],
-        "names": [piece.name for piece in pieces],
-        "sizes": [piece.kept.size for piece in pieces],
-        "bases": [piece.kept.base for piece in pieces],
-        "fulls": [piece.kept.full for piece in pieces],
+        "tasks": [task_id for task_id, _ in grown],
+        "names": [name for _, name in grown],
+        "sizes": [kept.size for kept in grown.values()],
+        "bases": [kept.base for kept in grown.values()],
+        "fulls": [kept.full for kept in grown.values()],
     }

@@ -6,6 +6,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, delete, event, func, select, text, update
@@ -174,6 +175,31 @@ def test_a_piece_that_was_promised_and_lost_is_asked_for_or_told(together: LogTa
         writer.append("run.log", 8, b"three\n")
         writer.all_came()
     assert b"not all of this task's logs came here" in together.read(TASK, "run.log", 0, 999)[0]
+
+
+def test_one_task_that_two_threads_write_for_a_moment_has_each_byte_once(together: LogTable) -> None:
+    """One of them has lost its line, and does not know it yet."""
+    with together.writing(TASK) as one, together.writing(TASK) as other:
+        for writer in (one, other):
+            writer.append("run.log", 0, b"one\n")
+            writer.append("run.log", 4, b"two\n")
+    assert together.read(TASK, "run.log", 0, 99) == (b"one\ntwo\n", 8)
+
+
+def test_a_fault_of_ours_ends_no_log(together: LogTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread is that of all installs: it tries again."""
+    monkeypatch.setattr(log_group, "REFUSED_SECONDS", 0.05)
+    real, faults = log_group.append_pieces, iter([ValueError("a bug")])
+
+    def append(*given: Any) -> Any:
+        for fault in faults:
+            raise fault
+        return real(*given)
+
+    monkeypatch.setattr(log_group, "append_pieces", append)
+    with together.writing(TASK) as writer:
+        writer.append("run.log", 0, b"one\n")
+        wait_until(lambda: together.read(TASK, "run.log", 0, 99) == (b"one\n", 4), 10)
 
 
 def _sql(engine: Engine, *statements: str) -> None:
