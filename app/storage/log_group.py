@@ -131,6 +131,12 @@ class LogGroup:
             self._changed.notify_all()
             self._until(held, lambda: not held.size)
 
+    def otherwise(self, held: Held) -> dict[str, Kept]:
+        """What is newly known of how its logs are kept in truth, by their names."""
+        with self._changed:
+            found, held.otherwise = held.otherwise, {}
+        return found
+
     def drop(self, held: Held) -> None:
         """What of it is not written never will be: its instance sends it again."""
         with self._changed:

@@ -202,7 +202,7 @@ class TableWriter(LogWriter):
 
     def _learn(self) -> bool:
         """How its logs are kept in truth; whether something is not there that was thought to be."""
-        otherwise, self._held.otherwise = self._held.otherwise, {}
+        otherwise = self._group.otherwise(self._held)
         self.is_cut = self.is_cut or self._held.is_cut
         missing = any(kept.size < self._kept[name].size for name, kept in otherwise.items())
         self._kept.update(otherwise)
