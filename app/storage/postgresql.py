@@ -19,7 +19,6 @@ CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 20
 LOCK_SECONDS = 10
 _POOL = 30
-_MORE = 0
 
 CONNECTION: dict[str, Any] = {
     "connect_timeout": CONNECT_SECONDS,
@@ -42,10 +41,11 @@ POOL: dict[str, Any] = {
     "pool_pre_ping": True,
     "pool_use_lifo": True,
     "pool_size": _POOL,
-    "max_overflow": _MORE,
+    "max_overflow": 0,
     "pool_timeout": 10.0,
 }
-"""At most 30 connections a process, of which those that rest for long are the ones that are not needed."""
+"""At most 30 connections a process, which are kept: where those above the tenth were closed after use, hundreds of installs
+made PostgreSQL fork for most of their transactions."""
 
 _AGAIN = "It is asked again with the next request; installs that run go on."
 _RESTARTS = Problem("database_unavailable", "The database {where} is being restarted.", _AGAIN)
@@ -59,7 +59,7 @@ _BUSY = Problem("database_locked", "The database {where} was busy with the same 
 _MANY = Problem(
     "database_unavailable",
     "The database {where} takes no more connections.",
-    f"Raise max_connections of PostgreSQL: each process may have {_POOL + _MORE}, and a few more.",
+    f"Raise max_connections of PostgreSQL: each process may have {_POOL}, and a few more.",
 )
 _REFUSED = Problem(
     "database_unavailable",
