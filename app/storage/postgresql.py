@@ -44,8 +44,8 @@ POOL: dict[str, Any] = {
     "max_overflow": 0,
     "pool_timeout": 10.0,
 }
-"""At most 30 connections a process, which are kept: where those above the tenth were closed after use, hundreds of installs
-made PostgreSQL fork for most of their transactions."""
+"""At most 30 connections a process, which are kept: where those above the tenth were closed after use, hundreds of
+installs made PostgreSQL fork for most of their transactions."""
 
 _AGAIN = "It is asked again with the next request; installs that run go on."
 _RESTARTS = Problem("database_unavailable", "The database {where} is being restarted.", _AGAIN)
