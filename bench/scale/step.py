@@ -255,7 +255,8 @@ def wrong_end(truth: Mapping[str, Any], shown: dict[str, Any] | None) -> str | N
         return f"instances ({fate}): the task ended {got['state']} ({got['code']}), its run: {truth['word']}"
     differs = [name for name, value in end.items() if value is not None and got[name] != value]
     told = ", ".join(f"{name} {got[name]} for {end[name]}" for name in differs)
-    return f"instances ({fate}): {told} (reason: {got['code']})" if differs else None
+    reason = "" if "code" in differs else f" (reason: {got['code']})"
+    return f"instances ({fate}): {told}{reason}" if differs else None
 
 
 def _posted(client: Client, path: str, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -143,6 +143,6 @@ def test_a_task_that_ended_otherwise_than_its_instance_says_is_told() -> None:
         "instances (dies): code played for runner_lost"
     )
     assert wrong_end({"fate": "silent", "word": "none", "end": {"state": "failed", "code": None}}, shown) == (
-        "instances (silent): state cancelled for failed"
+        "instances (silent): state cancelled for failed (reason: played)"
     )
     assert "has not ended" in str(wrong_end({"fate": "ends", "word": "running", "end": None}, None))
