@@ -127,8 +127,9 @@ class LogGroup:
     def flush(self, held: Held) -> None:
         """Waits until all its pieces are written. Raises StorageError when they are not."""
         with self._changed:
-            self._hurries = self._hurries or bool(held.size)
-            self._changed.notify_all()
+            if held.size and self._has_thread():
+                self._hurries = True
+                self._changed.notify_all()
             self._until(held, lambda: not held.size)
 
     def otherwise(self, held: Held) -> dict[str, Kept]:
@@ -166,9 +167,11 @@ class LogGroup:
                 self._write(batch)
             except StorageError as exc:
                 self._put_back(batch, exc)
-            except Exception as exc:  # noqa: BLE001 - the thread of all logs: whatever it is, they are tried again
-                _log.error("logs could not be written", exc_info=exc)
-                self._put_back(batch, StorageError(f"Logs could not be written: {exc}.", code="database_unavailable"))
+            except BaseException:  # a fault of ours: whoever comes next starts a thread that tries again
+                self._put_back(batch, None)
+                with self._changed:
+                    self._runs = False
+                raise
 
     def _next(self) -> Batch:
         """Waits for the next round; what is to be written then, nothing when nothing has come for a while."""
@@ -186,9 +189,9 @@ class LogGroup:
             self._runs = bool(batch)
             return batch
 
-    def _put_back(self, batch: Batch, refused: StorageError) -> None:
+    def _put_back(self, batch: Batch, refused: StorageError | None) -> None:
         with self._changed:
-            if self._refused is None:
+            if self._refused is None and refused is not None:
                 _log.warning("logs are not written yet: %s", refused)
             self._refused = refused
             for held, pieces in batch.items():

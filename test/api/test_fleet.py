@@ -99,6 +99,7 @@ class TestAccepting:
         """One place: the others wait for it in the order of the request, also after one of them has gone."""
         with service_in(tmp_path, max_running=1) as api:
             ids = [task["task_id"] for task in _start(api, *(mute() for _ in range(4)))["tasks"]]
+            wait_until(lambda: api.progress(ids[0])["state"] != "queued", what="the first has its turn")
             assert [api.progress(task_id)["queue"] for task_id in ids[1:]] == [
                 {"position": place, "behind": None} for place in (1, 2, 3)
             ]
