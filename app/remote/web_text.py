@@ -73,7 +73,9 @@ def read_text(url: str, seconds: float, open_stream: Open = open_socket) -> byte
     try:
         return fetch(url, seconds, open_stream=open_stream).content or b""
     except WebError as exc:
-        raise DefaultListUnavailable(f"{urlsplit(url).hostname or 'The server'} gave no list: {exc}.") from exc
+        raise DefaultListUnavailable(
+            f"{urlsplit(url).hostname or 'The server'} gave no list: {str(exc).rstrip('.')}."
+        ) from exc
 
 
 def fetch(

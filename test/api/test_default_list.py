@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from app.domain.errors import DefaultListUnavailable
+from app.remote import web_text
 from app.remote.web_text import MAX_BYTES, read_text
 from app.standin.instance import StandIn
 from app.sync.default_list import raw_address
@@ -195,3 +196,15 @@ def test_what_an_instance_can_change_is_not_kept_for_others(
         web.answer = text("Name,RepoUrl\nThree,https://github.com/o/three\n")
         assert names(content(api.get("/manifests/default"))) == ["Three"]
     assert (tmp_path / "service" / "default-list.json").exists()
+
+
+def test_a_sentence_has_one_full_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the reason is a whole sentence of its own."""
+
+    def fetch(*_: object, **__: object) -> None:
+        raise web_text.WebError("The host name lists.example is not known.")
+
+    monkeypatch.setattr(web_text, "fetch", fetch)
+    with pytest.raises(DefaultListUnavailable) as refused:
+        web_text.read_text("https://lists.example/list.csv", 1.0)
+    assert refused.value.message == "lists.example gave no list: The host name lists.example is not known."
