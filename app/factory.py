@@ -301,7 +301,7 @@ def _wire_installs(
     )
     store = InstallStore(engine)
     if shared:
-        runs: InstallEngine = shared.queue(settings, background, jobs, retention.prune_if_due)
+        runs: InstallEngine = shared.queue(settings, background, jobs, lease_keeper.upkeep)
     else:
         ends = EarlyEnds(store, metrics)
         runs = Scheduler(background, jobs.run, settings.max_running, lease_keeper, end=ends.cancelled)

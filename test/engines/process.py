@@ -75,13 +75,13 @@ class Process:
         self._saver = GroupSaver(GroupUpdate(self.database), self.background)
         self._owner = owner or f"process {os.getpid()}"
         leases = Leases(self.database, self._owner, seconds=_LEASE_SECONDS, margin=_MARGIN, queued=is_shared)
-        self._keeper = LeaseKeeper(leases, self.background, self.closing, lambda: None)
+        self.keeper = LeaseKeeper(leases, self.background, self.closing, lambda: None)
         self.engine: Engine
         self._while_held: Callable[[Job], AbstractContextManager[None]] = lambda _job: nullcontext()
         if self._hearing:
             self.engine = self._shared(self._hearing, max_running, works=works)
         else:
-            self.engine = Scheduler(self.background, self.run, max_running, self._keeper)
+            self.engine = Scheduler(self.background, self.run, max_running, self.keeper)
         self.engine.begin(Records(self.store.unfinished, self.unended, self.job_of))
 
     def _shared(self, hearing: Hearing, max_running: int, *, works: bool) -> SharedQueue:
@@ -89,7 +89,7 @@ class Process:
         worker = None
         if works:
             taken = QueueWorker(
-                self.database.url, store, self.background, self.closing, chores=lambda: None, pace=self._pace
+                self.database.url, store, self.background, self.closing, chores=self.keeper.upkeep, pace=self._pace
             )
             worker = InstallWorker(taken, self.run, self.closing, max_running)
         self._while_held = hearing.runs(self.give_up)
@@ -146,19 +146,19 @@ class Process:
 
     def give_up(self, recorder: Recorder, error: Problem | None, state: TaskState) -> None:
         """As JobRunner's."""
-        with suppress(LeaseLost), self._keeper.holding(recorder, wake=threading.Event()) as held:
+        with suppress(LeaseLost), self.keeper.holding(recorder, wake=threading.Event()) as held:
             if held:
                 recorder.emit(GivenUp(state, error))
 
     def say(self, recorder: Recorder, body: Body) -> None:
         """As JobRunner's."""
-        with suppress(LeaseLost), self._keeper.holding(recorder, wake=threading.Event()) as held:
+        with suppress(LeaseLost), self.keeper.holding(recorder, wake=threading.Event()) as held:
             if held:
                 recorder.emit(body)
 
     def run(self, job: Job) -> None:
         """An install's life, in its thread."""
-        with suppress(LeaseLost), self._keeper.holding(job.recorder, wake=job.cancel) as held:
+        with suppress(LeaseLost), self.keeper.holding(job.recorder, wake=job.cancel) as held:
             if held:
                 with self._while_held(job):
                     self._play(job)

@@ -9,7 +9,14 @@ import threading
 import time
 from collections.abc import Callable
 
+import pytest
+from sqlalchemy import select
+
 from app.protocol.states import TaskState
+from app.storage.errors import StorageError
+from app.storage.lease import Lease
+from app.storage.schema import installs
+from app.storage.transactions import reading
 from test.engines.conftest import Played, install
 from test.engines.process import Process
 from test.support.waiting import wait_until
@@ -50,6 +57,32 @@ def test_one_at_a_time_runs_on_an_instance_in_their_order(played: Played, proces
     order = [tuple(line[:2]) for line in played.lines() if line[1] != other]
     assert order == [(what, task_id) for task_id in tasks for what in ("began", "ending", "ended")]
     assert process.engine.place_of(tasks[0]) is None
+
+
+def test_a_lease_that_the_database_kept_from_being_given_back_is_given_back_later(
+    played: Played, process_of: MakeProcess, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An install ends while another program has its row. (Found by `make prove-chaos`, a locked table.)"""
+    process = process_of()
+    task_id = process.start(install())
+    played.has("began", task_id)
+
+    def refuse(*_leases: Lease) -> None:
+        raise StorageError("The database was busy for too long.")
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(process.keeper._leases, "release", refuse)
+        played.end(task_id)
+        wait_until(lambda: "leases that could not be given back yet: 1; The database was busy" in caplog.text, 10)
+    wait_until(lambda: owner_of(process, task_id) is None, 10, "it is given back")
+
+
+def owner_of(process: Process, task_id: str) -> str | None:
+    """Who has the install's lease."""
+    with reading(process.database) as connection:
+        query = select(installs.c.lease_owner).where(installs.c.task_id == task_id)
+        owner: str | None = connection.execute(query).scalar_one()
+        return owner
 
 
 def test_no_more_than_max_running_run_at_once(played: Played, process_of: MakeProcess) -> None:

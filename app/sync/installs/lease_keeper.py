@@ -28,7 +28,7 @@ class LeaseKeeper:
         closing: threading.Event,
         chores: Callable[[], None],
     ) -> None:
-        """`chores`: called with each round."""
+        """`chores`: called with each `upkeep`."""
         self._leases = leases
         self._background = background
         self.closing = closing
@@ -37,7 +37,7 @@ class LeaseKeeper:
         self._lock = threading.Lock()
         self._held: dict[str, tuple[Lease, Recorder, threading.Event]] = {}
         self._left: list[Lease] = []
-        """Of installs that were let go of since the service closes."""
+        """To be given back: since the service closes, or since the database refused."""
 
     def begin(self, on_stalled: Callable[[str], None]) -> None:
         """Starts renewing. `on_stalled`: called with the task_id of an install that nobody works on."""
@@ -51,9 +51,12 @@ class LeaseKeeper:
     def end(self, timeout: float) -> None:
         """After `closing` was set: waits up to `timeout` seconds for the thread, and gives back what is left."""
         self._background.wait(self._thread, timeout)
-        with self._lock:
-            left, self._left = self._left, []
-        self._release(*left)
+        self._give_back()
+
+    def upkeep(self) -> None:
+        """A round of what is to be done now and then: the chores, and what could not be given back before."""
+        self._give_back()
+        self._chores()
 
     @contextmanager
     def holding(self, recorder: Recorder, wake: threading.Event) -> Iterator[bool]:
@@ -87,13 +90,17 @@ class LeaseKeeper:
                 with self._lock:
                     self._left.append(lease)  # hundreds that each wait for a commit of its own end nothing soon
             else:
-                self._release(lease)
+                self._give_back(lease)
 
-    def _release(self, *leases: Lease) -> None:
+    def _give_back(self, *leases: Lease) -> None:
+        with self._lock:
+            due, self._left = [*self._left, *leases], []
         try:
-            self._leases.release(*leases)
+            self._leases.release(*due)
         except StorageError as exc:
-            _log.error("%d leases could not be given back: %s", len(leases), exc)
+            _log.error("leases that could not be given back yet: %d; %s", len(due), exc)
+            with self._lock:
+                self._left += due
 
     def _watch(self, on_stalled: Callable[[str], None]) -> None:
         while not self.closing.wait(self._leases.seconds / 3):
@@ -101,7 +108,7 @@ class LeaseKeeper:
                 self._renew()
                 for task_id in self._leases.stalled():
                     on_stalled(task_id)
-                self._chores()
+                self.upkeep()
             except StorageError as exc:  # the next round tries again; until then every lease's token stays valid
                 _log.error("the leases of running installs could not be renewed: %s", exc)
 
