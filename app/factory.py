@@ -40,6 +40,7 @@ from app.sync.background_tasks import BackgroundTaskManager, get_task_manager
 from app.sync.capacity import Capacity
 from app.sync.default_list import DefaultList
 from app.sync.fleets import Fleets
+from app.sync.http.at_once import AtOnce
 from app.sync.http.behind_proxy import BehindProxy
 from app.sync.http.quick_polls import QuickPolls
 from app.sync.http.services import PROBLEM_PAGE, Services
@@ -85,9 +86,11 @@ if TYPE_CHECKING:  # where the database is a file, nothing of it is imported
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A service that runs: `app` answers HTTP. One a data folder; whoever builds it holds the folder's lock."""
+    """A service that runs: `app` answers HTTP, `at_once` what of it takes no waiting. One a data folder; whoever builds
+    it holds the folder's lock."""
 
     app: Flask
+    at_once: AtOnce
     installs: Installs
     checks: InstanceChecks
     retries: Retries
@@ -149,7 +152,7 @@ def build_service(
     proofs = Proofs(documents, installs, connector, background=keeper, timeouts=settings.timeouts)
     workflows, runs, fleets, members = _wire_runs(parts, retries, Steps(installs, checks, settings, proofs), notices)
     tunnels = Tunnels(installs, connector, keeper, settings, capacity)
-    app = _application(
+    web = _application(
         Services(
             installs,
             checks,
@@ -177,7 +180,7 @@ def build_service(
         )
     )
     _resume(settings, retries, installs, workflows)
-    return Service(app, installs, checks, retries, fleets, retention, workflows, tunnels, notices, settings, engine)
+    return Service(*web, installs, checks, retries, fleets, retention, workflows, tunnels, notices, settings, engine)
 
 
 def _opened(settings: Settings, access: Access) -> Engine:
@@ -242,8 +245,8 @@ def _readiness(parts: _InstallParts, metrics: Metrics) -> Readiness:
     return readiness
 
 
-def _application(shared: Services) -> Flask:
-    """What answers HTTP: the routes and the pages."""
+def _application(shared: Services) -> tuple[Flask, AtOnce]:
+    """What answers HTTP: the routes and the pages; and what of it takes no waiting."""
     app = create_app(shared)
     webui.register(
         app,
@@ -258,7 +261,7 @@ def _application(shared: Services) -> Flask:
     app.extensions[PROBLEM_PAGE] = webui.fill_problem_page
     quick = QuickPolls(app.wsgi_app, shared, webui.headers())
     app.wsgi_app = BehindProxy(quick, shared.settings)  # type: ignore[method-assign]
-    return app
+    return app, quick.at_once
 
 
 def _shared(settings: Settings, engine: Engine, background: BackgroundTaskManager, metrics: Metrics) -> Shared | None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from app.protocol import reasons
 from app.protocol.counts import Counts, Standing, is_as_asked, standing
 from app.protocol.snapshot import Node, Snapshot
 from app.protocol.states import GOOD_NODE_STATES
+
+_USABLE = frozenset({Standing.READY, Standing.PROBLEM})
+_LEFT = frozenset({Standing.PROBLEM, Standing.FAILED, Standing.SKIPPED, Standing.CANCELLED})
+"""Of packs that ended without being ready."""
+_FIELDS = {each: each.value for each in Standing}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +34,31 @@ class Rows:
         found: dict[str, tuple[Node, Standing]] = {}
         for snapshot in snapshots:
             found.update({node.name: (node, standing(snapshot, node)) for node in snapshot.nodes.values()})
-        stand = [each for _, each in found.values()]
-        good = sum(node.state in GOOD_NODE_STATES for node, _ in found.values())
-        usable = [name for name, (_, each) in found.items() if each in (Standing.READY, Standing.PROBLEM)]
+        return cls.of_packs(found.values())
+
+    @classmethod
+    def of_packs(cls, packs: Collection[tuple[Node, Standing]]) -> Rows:
+        """These packs, each once, and how it stands."""
+        stand = dict.fromkeys(Standing, 0)
+        good = cloned = 0
+        usable, left = [], []
+        for node, each in packs:
+            stand[each] += 1
+            good += node.state in GOOD_NODE_STATES
+            cloned += node.commit is not None
+            if each in _USABLE:
+                usable.append(node.name)
+            if each in _LEFT:
+                left.append((node, each))
         numbers = Counts(
-            total=len(found),
+            total=len(packs),
             unchecked=good - len(usable),
-            cloned=sum(node.commit is not None for node, _ in found.values()),
-            **{each.value: stand.count(each) for each in Standing},
+            cloned=cloned,
+            **{_FIELDS[each]: number for each, number in stand.items()},
         )
-        whole = all(is_as_asked(node) for node, each in found.values() if each is Standing.SKIPPED)
-        retryable = any(_can_be_retried(node, each) for node, each in found.values())
-        return cls(numbers, whole, retryable, frozenset(usable), frozenset(found))
+        whole = all(is_as_asked(node) for node, each in left if each is Standing.SKIPPED)
+        retryable = any(_can_be_retried(node, each) for node, each in left)
+        return cls(numbers, whole, retryable, frozenset(usable), frozenset([node.name for node, _ in packs]))
 
 
 def _can_be_retried(node: Node, stands: Standing) -> bool:

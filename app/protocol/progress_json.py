@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from app.protocol import builds, counts, questions, task_list
 from app.protocol.amounts import clock
@@ -27,6 +27,9 @@ TRIED_AGAIN = frozenset({"waiting_for_instance", "interrupted", "cancel_unreache
 """Why a task waits whose instance is tried again and again."""
 EtaOf = Callable[[Snapshot, float], Optional[float]]
 """As `remaining_seconds`."""
+_TO_COME = PhaseRun()
+_OF_THE_SERVICE = frozenset({Phase.CONNECT, Phase.UPLOAD})
+"""Phases before the run on the instance."""
 _MOVING = ("elapsed_seconds", "run_seconds", "eta_seconds", "elapsed_time", "last_event_seconds_ago")
 
 
@@ -34,6 +37,19 @@ def initial(task_id: str, now: float, *, auto_installer: bool) -> Snapshot:
     """The snapshot of a task that was just accepted at `now` (Unix seconds)."""
     names = [task_list.CLONE_AUTO_INSTALLER] if auto_installer else []
     return Snapshot(task_id, now, steps={name: Step() for name in [*names, task_list.CONFIGURE_VENV]})
+
+
+class Tables(NamedTuple):
+    """What of `progress` is made of many rows: its counts, `node_rows` and the `phase_line` of each phase."""
+
+    numbers: counts.Counts
+    nodes: List[Dict[str, Any]]
+    phases: List[Dict[str, Any]]
+
+
+def tables_of(snapshot: Snapshot) -> Tables:
+    """The tables of a snapshot."""
+    return Tables(counts.count(snapshot), node_rows(snapshot), [phase_line(snapshot, phase) for phase in Phase])
 
 
 def progress(
@@ -44,14 +60,13 @@ def progress(
     require: str = "any",
     queue: Optional[Mapping[str, Any]] = None,
     retry: Optional[Mapping[str, Any]] = None,
-    numbers: Optional[counts.Counts] = None,
-    rows: Optional[List[Dict[str, Any]]] = None,
+    tables: Optional[Tables] = None,
     eta_of: EtaOf = remaining_seconds,
 ) -> Dict[str, Any]:
     """The progress at `now` (Unix seconds, the snapshot's clock). `heard_at`: when the runner was last heard;
     `require`: whether `any` or `all` packs make a success; `queue`: its place among those that wait; `retry`: what it
-    repeats, what repeats it; `numbers`, `rows`, `eta_of`: its counts, `node_rows` and estimates, where known."""
-    numbers = counts.count(snapshot) if numbers is None else numbers
+    repeats, what repeats it; `tables`, `eta_of`: its tables and estimates, where known."""
+    numbers, nodes, phases = tables or tables_of(snapshot)
     result = counts.outcome(snapshot)
     ended = snapshot.state in TERMINAL_TASK_STATES
     fields: Dict[str, Any] = {
@@ -62,7 +77,7 @@ def progress(
         "completed": ended,
         "revision": snapshot.revision,
         "phase": phase_of(snapshot).value,
-        "message": message(snapshot),
+        "message": message(snapshot, numbers),
         "message_code": message_code(snapshot),
         "queue": queue,
         "retry": retry,
@@ -75,9 +90,9 @@ def progress(
         "packages_bytes_done": snapshot.packages_bytes_done,
         "packages_bytes_total": snapshot.packages_bytes_total,
         **_current(snapshot, now),
-        "phases": [_phase_line(snapshot, phase) for phase in Phase],
+        "phases": phases,
         "steps": steps(snapshot, numbers),
-        "nodes": node_rows(snapshot) if rows is None else rows,
+        "nodes": nodes,
         "builds": builds.rows(snapshot, now),
         "questions": question_rows(snapshot),
         "repair": snapshot.repair.to_json() if snapshot.repair else None,
@@ -116,7 +131,7 @@ def phase_of(snapshot: Snapshot) -> Phase:
     if snapshot.state is TaskState.COMPLETED:
         return Phase.FINISH
     for phase in Phase:
-        status = snapshot.phases.get(phase, PhaseRun()).status
+        status = snapshot.phases.get(phase, _TO_COME).status
         failed_here = status is StepStatus.FAILED and snapshot.state is TaskState.FAILED
         if status not in ENDED_PHASE or failed_here:
             return phase
@@ -227,9 +242,9 @@ def message_code(snapshot: Snapshot) -> Optional[str]:
     return waiting.code if waiting else None
 
 
-def message(snapshot: Snapshot) -> str:
-    """One sentence: what is happening."""
-    numbers = counts.count(snapshot)
+def message(snapshot: Snapshot, numbers: Optional[counts.Counts] = None) -> str:
+    """One sentence: what is happening. `numbers`: its counts, where known."""
+    numbers = numbers or counts.count(snapshot)
     if snapshot.state in TERMINAL_TASK_STATES:
         return _last_message(snapshot, numbers)
     waiting = snapshot.waiting or questions.wait_of(snapshot)
@@ -341,19 +356,18 @@ def _nodes_status(snapshot: Snapshot, numbers: counts.Counts) -> StepStatus:
 
 
 def _phase_row(name: str, snapshot: Snapshot, phase: Phase) -> Dict[str, Any]:
-    run = snapshot.phases.get(phase, PhaseRun())
+    run = snapshot.phases.get(phase, _TO_COME)
     seconds = None
     if run.started_mono is not None and run.ended_mono is not None:
         seconds = round(run.ended_mono - run.started_mono, 1)
     return _row(name, run.status, run.detail, seconds)
 
 
-def _phase_line(snapshot: Snapshot, phase: Phase) -> Dict[str, Any]:
+def phase_line(snapshot: Snapshot, phase: Phase) -> Dict[str, Any]:
     """One phase; `began` in seconds after the run's begin, None for what the service did before it."""
-    run = snapshot.phases.get(phase, PhaseRun())
-    of_runner = phase not in (Phase.CONNECT, Phase.UPLOAD)
+    run = snapshot.phases.get(phase, _TO_COME)
     began = None
-    if of_runner and run.started_mono is not None and snapshot.began_mono is not None:
+    if phase not in _OF_THE_SERVICE and run.started_mono is not None and snapshot.began_mono is not None:
         began = round(run.started_mono - snapshot.began_mono, 2)
     return {**_phase_row(phase.value, snapshot, phase), "began": began}
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from app.sync.http.admission import LOOKED_SECONDS, note_look
+from app.sync.http.at_once import Ready
 from app.sync.http.quick_polls import QuickPolls
 from test.api.client import PROGRESS, Api, closed_address
 from test.api.test_patches import without_clocks
@@ -40,18 +41,18 @@ def both(api: Api, body: bytes, kind: str = "application/json") -> list[tuple[in
     return found
 
 
-def gone(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The bodies of requests that went the short way to its end, from now on."""
-    bodies: list[bytes] = []
-    real = QuickPolls._found
+def gone(monkeypatch: pytest.MonkeyPatch) -> list[Ready]:
+    """The answers of requests that went the short way to its end, from now on."""
+    answers: list[Ready] = []
+    real = QuickPolls._ready
 
-    def found(self: QuickPolls, raw: bytes, content_type: str) -> Any:
-        made = real(self, raw, content_type)
-        bodies.append(raw)
+    def ready(self: QuickPolls, environ: dict[str, Any], text_of: Any) -> Ready | None:
+        made = real(self, environ, text_of)
+        answers.extend([made] if made else [])
         return made
 
-    monkeypatch.setattr(QuickPolls, "_found", found)
-    return bodies
+    monkeypatch.setattr(QuickPolls, "_ready", ready)
+    return answers
 
 
 def test_both_ways_answer_the_same(api: Api, ended: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,6 +83,23 @@ def test_what_has_no_news_is_answered_from_memory(parties: Parties) -> None:
     assert len(reads) <= 3  # of the news of its lease's first snapshot, and of the event
 
 
+def test_what_a_poll_can_be_answered_from_at_once_reads_nothing(parties: Parties) -> None:
+    """An install that another process runs: not before somebody has waited for its record, nor with news of it."""
+    works, web = parties(), parties()
+    web.listens()
+    recorder = works.runs(new_install(works.store))
+    emit(recorder, Connecting(1))
+    reads = _reads(web)
+    assert web.progress.known(recorder.task_id) is None
+    assert not reads
+    wait_until(lambda: web.progress.get(recorder.task_id) is web.progress.known(recorder.task_id), 5, "it is known")
+    reads.clear()
+    emit(recorder, Warned("x", "y"))
+    wait_until(lambda: web.progress.known(recorder.task_id) is None, 5, "there is something newer to read")
+    assert not reads
+    assert works.progress.known(recorder.task_id) is works.progress.get(recorder.task_id) is not None
+
+
 def test_what_was_saved_by_one_who_died_before_he_could_say_so_is_shown(parties: Parties) -> None:
     """Nobody hears of it ever; whoever asks has it all the same, after a while."""
     works, web = parties(), parties()

@@ -1,4 +1,4 @@
-"""The rows of node packs, of which only those are made anew that an event has changed."""
+"""The rows of node packs and phases, of which only those are made anew that an event has changed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from app.protocol.progress_json import node_rows
+from app.domain.run_rows import Rows
+from app.protocol.progress_json import tables_of
+from app.protocol.snapshot import Snapshot
 from app.sync.installs import node_rows as node_rows_module
 from app.sync.installs.node_rows import NodeRows
 from bench.eta.replay import JOURNALS, recorded
@@ -17,7 +19,13 @@ def test_kept_rows_are_what_new_ones_would_be(name: str) -> None:
     """After each event of a real run, also where what others do changes a pack's row: builds, the check."""
     rows = NodeRows()
     for _, snapshot in recorded(JOURNALS / f"{name}.ndjson.gz"):
-        assert rows.of(snapshot) == node_rows(snapshot)
+        assert rows.of(snapshot) == (Rows.of([snapshot]), tables_of(snapshot))
+
+
+def nodes_and_phases(rows: NodeRows, snapshot: Snapshot) -> list[object]:
+    """All rows."""
+    _, tables = rows.of(snapshot)
+    return [*tables.nodes, *tables.phases]
 
 
 def test_a_row_that_stays_is_the_same_object() -> None:
@@ -25,10 +33,10 @@ def test_a_row_that_stays_is_the_same_object() -> None:
     rows, made, same = NodeRows(), 0, 0
     before: list[object] = []
     for _, snapshot in recorded(JOURNALS / "many_packs.ndjson.gz"):
-        now = rows.of(snapshot)
+        now = nodes_and_phases(rows, snapshot)
         same += sum(one is other for one, other in zip(before, now, strict=False))
         made += len(now)
-        before = list(now)
+        before = now
     assert same > 0.9 * made
 
 
@@ -37,7 +45,7 @@ def test_tasks_that_nobody_asks_about_are_forgotten(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(node_rows_module, "MAX_TASKS", 1)
     _, snapshot = recorded(JOURNALS / "many_packs.ndjson.gz")[-1]
     rows = NodeRows()
-    first = rows.of(snapshot)
-    assert rows.of(snapshot)[0] is first[0]
+    first = nodes_and_phases(rows, snapshot)
+    assert nodes_and_phases(rows, snapshot)[0] is first[0]
     rows.of(replace(snapshot, task_id="another"))
-    assert rows.of(snapshot)[0] is not first[0]
+    assert nodes_and_phases(rows, snapshot)[0] is not first[0]

@@ -103,7 +103,7 @@ def temporary_service(settings: Settings) -> Iterator[str]:
     ):
         access = Access(settings, secret)
         service = build_service(settings, access=access)
-        server = HttpServer(service.app, listener, Admission(access))
+        server = HttpServer(service.app, listener, Admission(access), at_once=service.at_once)
         thread = threading.Thread(target=server.run, name="http", daemon=True)
         thread.start()
         url = listening.url_of(listener)

@@ -70,7 +70,9 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
                 "Make one with `token new`, or let the proxy ask for a login"
             )
         service = build_service(settings, access=access)
-        server = HttpServer(service.app, listener, Admission(access), limits=limits_now(settings))
+        server = HttpServer(
+            service.app, listener, Admission(access), limits=limits_now(settings), at_once=service.at_once
+        )
         lock.write_address(listening.local_url_of(listener))
         local, outer = listening.local_url_of(listener), listening.outer_urls_of(listener)
         lines = [f"Nodeferry on {local}"]

@@ -10,6 +10,7 @@ import heapq
 import ipaddress
 import logging
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -24,6 +25,7 @@ from waitress.task import ThreadedTaskDispatcher
 from app.cli.server.connection import Connection
 from app.cli.server.limits import Limits
 from app.cli.server.request import Admits
+from app.sync.http.at_once import AtOnce
 
 Wsgi = Callable[..., Iterable[bytes]]
 
@@ -55,9 +57,13 @@ class Acceptor(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         adjustments: Adjustments,
         limits: Limits,
         admits: Admits,
+        at_once: AtOnce,
     ) -> None:
         self.limits = limits
         self.admits = admits
+        self.at_once = at_once
+        self.loop_thread: int | None = None
+        """Which thread runs the loop."""
         self.changed: set[Any] = set()
         self._per_address: Counter[str] = Counter()
         self._large: dict[Connection, None] = {}
@@ -150,6 +156,24 @@ class Acceptor(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
         mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
         ours = (mapped or found).is_loopback and not self.limits.loopback_counts
         return not (ours or self.admits.is_proxy(address))
+
+    # -- who answers -----------------------------------------------------------------------------------------------
+
+    def add_task(self, connection: Connection) -> None:
+        """A request is here. One that has just arrived may be answered in the loop."""
+        if connection.arrives and threading.get_ident() == self.loop_thread:
+            connection.is_due = True
+        else:
+            self.give_to_thread(connection)
+
+    def give_to_thread(self, connection: Connection) -> None:
+        """A thread answers the connection's request."""
+        super().add_task(connection)
+
+    def pull_trigger(self) -> None:
+        """Wakes the loop, unless this is it: it looks at a connection again after everything that happens there."""
+        if threading.get_ident() != self.loop_thread:
+            super().pull_trigger()
 
     # -- too many --------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Waitress' connection with deadlines, and an end that lets a client read why it was refused.
 
-All but `service` and what waitress itself calls from its threads runs in the server's loop.
+All but `service` and what waitress itself calls from its threads runs in the server's loop; `service` too for what
+can be answered at once.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ _QUIET_SECONDS = 1.0
 
 
 class LookedAtTask(WSGITask):  # type: ignore[misc]
-    """A request's environment, which says when the server has let it in."""
+    """A request's environment, which says when the server has let it in; its answer, whose head and first bytes are
+    sent as one, and which may be there already."""
 
     def get_environment(self) -> dict[str, Any]:
         """As the application gets it."""
@@ -37,6 +39,27 @@ class LookedAtTask(WSGITask):  # type: ignore[misc]
         if at is not None:
             note_look(environ, at)
         return environ
+
+    def execute(self) -> None:
+        """Answers the request."""
+        ready = self.request.ready
+        if ready is None:
+            super().execute()
+            return
+        self.complete, self.status = True, "200 OK"
+        self.response_headers, self.content_length = ready.headers, len(ready.body)
+        self.write(ready.body)
+
+    def write(self, data: bytes) -> None:
+        """Sends a piece of the answer."""
+        if self.wrote_header or not data:
+            super().write(data)
+        else:
+            self.channel.hold()
+            try:
+                super().write(data)
+            finally:
+                self.channel.write_held()
 
 
 class Connection(HTTPChannel):  # type: ignore[misc]  # waitress has no types
@@ -57,6 +80,9 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         self._taken_bytes = 0
         self._taking_since: float | None = None
         self._refused = False
+        self._held: list[bytes] | None = None
+        self.arrives = self.is_due = False
+        """Whether the loop takes what has come; whether there is a request in it that can be answered now."""
         self._lingering_since: float | None = None
         self._lingered_bytes = 0
         super().__init__(server, sock, addr, adj, channels)
@@ -70,6 +96,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         if not self._arriving:
             self._arriving, self.since = True, time.monotonic()
         waiting = len(self.requests)
+        self.arrives = True
         more: bool = super().received(data)
         request = self.request
         if len(self.requests) > waiting or not more:
@@ -78,17 +105,50 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         elif request is not None and request.head_at is not None:
             self.since = request.head_at
         self.server.note_large(self, large=request is not None and request.body_bytes_received > LARGE_BYTES)
+        while self.is_due:
+            self.is_due = False
+            self._answer()
+        self.arrives = False
         return more
+
+    def _answer(self) -> None:
+        """Answers the request in the loop, where that takes no waiting: neither for anything that the answer is made
+        of, nor for the client. Everything else is given to a thread."""
+        request = self.requests[0]
+        environ = request.let_in_environ()
+        if environ is not None and not self.total_outbufs_len:
+            request.ready = self.server.at_once(environ)
+        if request.ready is not None:
+            self.service()
+        else:
+            self.server.give_to_thread(self)
 
     def _look(self, request: Request) -> Admitted:
         return self.server.admits.look(WSGITask(self, request).get_environment())
 
     def service(self) -> None:
-        """Answers one request, in a thread of the server."""
+        """Answers one request."""
         try:
             super().service()
         finally:
             self._answered, self.since = True, time.monotonic()
+
+    def hold(self) -> None:
+        """What is written from now on is kept for `write_held`: each piece by itself would be a packet of its own."""
+        self._held = []
+
+    def write_held(self) -> None:
+        """Writes it as one."""
+        held, self._held = self._held, None
+        self.write_soon(b"".join(held or ()))
+
+    def write_soon(self, data: Any) -> int:
+        """As waitress does."""
+        if self._held is None:
+            written: int = super().write_soon(data)
+            return written
+        self._held.append(data)
+        return len(data)
 
     def send(self, data: bytes, do_close: bool = True) -> int:
         """Sends what the client takes; how much that was."""

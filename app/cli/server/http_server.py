@@ -18,6 +18,7 @@ from app.cli.server.limits import Limits
 from app.cli.server.loop import Loop
 from app.cli.server.request import NO_LIMIT, Admits
 from app.sync.capacity import THREADS
+from app.sync.http.at_once import AtOnce
 
 BACKLOG = 2048
 LOOP_SECONDS = 1.0
@@ -38,7 +39,9 @@ class HttpServer:
         *,
         limits: Limits | None = None,
         threads: int = THREADS,
+        at_once: AtOnce = lambda _environ: None,
     ) -> None:
+        """`at_once`: what is answered in the loop itself."""
         # poll() and limits of our own: with select() waitress dies past file descriptor 1023
         self._map: dict[int, Any] = {}
         self._stopping = threading.Event()
@@ -55,12 +58,19 @@ class HttpServer:
             clear_untrusted_proxy_headers=False,  # app.sync.http.behind_proxy decides whom to believe
         )
         self._server = Acceptor(
-            app, listener, channels=self._map, adjustments=adjustments, limits=limits or Limits(), admits=admits
+            app,
+            listener,
+            channels=self._map,
+            adjustments=adjustments,
+            limits=limits or Limits(),
+            admits=admits,
+            at_once=at_once,
         )
         self._loop = Loop(self._server, self._map)
 
     def run(self) -> None:
         """Serve until `stop`; then nothing new is accepted. Requests that are being answered go on until `close`."""
+        self._server.loop_thread = threading.get_ident()
         while not self._stopping.is_set():
             self._loop.round(LOOP_SECONDS)
 

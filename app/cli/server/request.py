@@ -16,7 +16,8 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask
 from waitress.utilities import BadRequest, Error
 
-from app.sync.http.admission import Admitted, server_answer
+from app.sync.http.admission import Admitted, note_look, server_answer
+from app.sync.http.at_once import Ready
 from app.sync.http.errors import Answer
 
 NO_LIMIT = 1 << 62
@@ -28,6 +29,8 @@ _HOST = re.compile(rb"^host:[ \t]*(.*?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE
 _FIRST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Z-]+) ([!\"$-~]+) HTTP/([0-9]\.[0-9])")
 """Strictly as in RFC 9112, 3: a proxy may see another method, target or version in anything else."""
 _ABSOLUTE = re.compile(rb"https?://([^/?]+)(?:[/?].*)?", re.IGNORECASE)
+_ALONE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+_FOLDED = re.compile(rb"(?:\A|\r\n)[ \t]")
 _BARE = re.compile(rb"(?<!\r)\n")
 
 
@@ -68,6 +71,8 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
         super().__init__(adj)
         self._look = look
         self._admitted: Admitted | None = None
+        self.ready: Ready | None = None
+        """Its answer, where there is one at once."""
         self._other_version = False
         self.head_at: float | None = None
         """When its head was complete."""
@@ -76,6 +81,16 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
     def let_in_at(self) -> float | None:
         """When it was looked at and let in; None where it was not."""
         return self.head_at if self._admitted is not None and self._admitted.answer is None else None
+
+    def let_in_environ(self) -> dict[str, Any] | None:
+        """The environment of one that was let in and is here; None of any other."""
+        at = self.let_in_at
+        if at is None or self.error is not None or self._admitted is None:
+            return None
+        environ = self._admitted.environ
+        note_look(environ, at)
+        environ["wsgi.input"] = self.get_body_stream()
+        return environ
 
     @property
     def is_reading_body(self) -> bool:
@@ -171,11 +186,10 @@ class Request(HTTPRequestParser):  # type: ignore[misc]
 
 def _check_ends(headers: bytes) -> None:
     """Raises ParsingError where a line has another end than the two characters, or no end."""
-    for line in headers.split(b"\r\n"):
-        if b"\r" in line or b"\n" in line:
-            raise ParsingError("a line of its head ends with a carriage return or a line feed alone")
-        if line[:1] in {b" ", b"\t"}:
-            raise ParsingError("a header goes on in a second line")
+    if _ALONE.search(headers):
+        raise ParsingError("a line of its head ends with a carriage return or a line feed alone")
+    if _FOLDED.search(headers):
+        raise ParsingError("a header goes on in a second line")
 
 
 class JsonErrorTask(ErrorTask):  # type: ignore[misc]

@@ -87,7 +87,7 @@ def head_of(environ: Mapping[str, Any]) -> Head:
     """The head of a request, from its environment behind `Proxies.as_sent`."""
     text = str(environ.get("CONTENT_LENGTH") or "")
     length = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
-    headers = dict(EnvironHeaders(dict(environ)))
+    headers = dict(iter(EnvironHeaders(dict(environ))))  # as a mapping it would look each of them up again
     return Head(str(environ["REQUEST_METHOD"]), str(environ["PATH_INFO"]), headers, via_of(environ), length)
 
 
@@ -116,11 +116,20 @@ def wants_page(method: str, accept: str) -> bool:
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """What the server is told of a request. Without `answer` its body may be read, up to `body_limit` bytes; beyond
-    them it is answered with `too_large`."""
+    them it is answered with `too_large`. `environ`: its environment behind `Proxies.as_sent`."""
 
     answer: errors.Answer | None
-    body_limit: int
-    too_large: errors.Answer
+    environ: dict[str, Any]
+
+    @property
+    def body_limit(self) -> int:
+        """Bytes of its body."""
+        return body_limit(self.environ["PATH_INFO"])
+
+    @property
+    def too_large(self) -> errors.Answer:
+        """What is answered to more of them."""
+        return errors.answer_of(too_large(self.environ["PATH_INFO"]))
 
 
 class Admission:
@@ -138,7 +147,7 @@ class Admission:
         error = refusal(head, self._access)
         page = wants_page(head.method, head.headers.get("Accept", ""))
         answer = None if error is None else _logged(head.method, head.path, errors.answer_of(error, as_page=page), seen)
-        return Admitted(answer, body_limit(head.path), errors.answer_of(too_large(head.path)))
+        return Admitted(answer, seen)
 
     def is_proxy(self, address: str) -> bool:
         """Whether this is the address of a trusted proxy."""

@@ -34,6 +34,8 @@ class Via:
 
 
 DIRECT = Via()
+_KEYS = {name: f"HTTP_{name.upper().replace('-', '_')}" for name in HEADERS}
+"""What WSGI calls them."""
 
 
 class Proxies:
@@ -51,7 +53,7 @@ class Proxies:
         """Makes a request's environment what it would be without the proxy. Another address, where the browser has to
         go first."""
         peer = str(environ.get("REMOTE_ADDR") or "")
-        given = {name: str(environ.pop(_key(name), "")).strip() for name in HEADERS}
+        given = {name: str(environ.pop(key, "")).strip() for name, key in _KEYS.items()}
         headers = {name: value for name, value in given.items() if value}
         found = passed(peer, headers, self._trusted)
         trusted = self.trust(peer)
@@ -110,7 +112,3 @@ def advice(via: Via, host: str) -> str:
     if host:
         settings.append(f"NODEFERRY_ALLOWED_HOSTS={host}")
     return " and ".join(settings)
-
-
-def _key(name: str) -> str:
-    return f"HTTP_{name.upper().replace('-', '_')}"

@@ -1,4 +1,4 @@
-"""The short way of a poll: what clients ask for all the time does not go through the routes.
+"""The short way of a poll: what clients ask for all the time goes past the routes, and mostly needs no thread.
 
 Only for a request that the server has let in (`admission`), and only where all is as usual. Everything else, each error
 too, is answered by the routes, as it is where another server runs the application. Both ways give the same answer.
@@ -10,11 +10,12 @@ import gzip
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from app.domain.errors import AppError
 from app.sync.http import bodies, errors, json_body
 from app.sync.http.admission import is_let_in
+from app.sync.http.at_once import Ready
 from app.sync.http.behind_proxy import Wsgi
 from app.sync.http.compression import pays
 from app.sync.http.services import Services
@@ -24,6 +25,11 @@ PATH = "/ssh/install-custom-nodes/progress"
 MOST_BODIES, MOST_BYTES = 4096, 512
 """How many requests are known again, and how long each is at most, with its type."""
 _OF_THE_LOG = logging.getLogger("app.sync.http.services")
+
+
+class _TextOf(Protocol):
+    def __call__(self, task_id: str, since: int | None, *, patch: bool, line: str | None) -> Filled | None:
+        """As `Installs.progress_text`; None where it is to be asked otherwise."""
 
 
 class QuickPolls:
@@ -39,22 +45,35 @@ class QuickPolls:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answers one request."""
+        ready = self._ready(environ, self._shared.installs.progress_text)
+        if ready is None:
+            environ["wsgi.input"].seek(0)
+            return self._app(environ, start_response)
+        start_response("200 OK", ready.headers)
+        return [ready.body]
+
+    def at_once(self, environ: dict[str, Any]) -> Ready | None:
+        """The answer of a poll that takes no waiting: from memory, and soon made."""
+        return self._ready(environ, self._shared.installs.progress_text_at_once)
+
+    def _ready(self, environ: dict[str, Any], text_of: _TextOf) -> Ready | None:
         is_poll = environ["PATH_INFO"] == PATH and environ["REQUEST_METHOD"] == "POST"
         is_logged = _OF_THE_LOG.isEnabledFor(logging.DEBUG)
         if not is_poll or is_logged or not is_let_in(environ, self._shared.access):
-            return self._app(environ, start_response)
-        started, given = time.perf_counter(), environ["wsgi.input"]
+            return None
+        started = time.perf_counter()
         try:
-            found = self._found(given.read(), environ.get("CONTENT_TYPE", ""))
+            task_id, asked = self._asked(environ["wsgi.input"].read(), environ.get("CONTENT_TYPE", ""))
+            found = text_of(task_id, asked.since, patch=asked.patch, line=asked.line)
         except AppError:
-            given.seek(0)
-            return self._app(environ, start_response)
+            found = None
+        if found is None:
+            return None
         body, more = _encoded(found, environ.get("HTTP_ACCEPT_ENCODING", ""))
         self._shared.metrics.answered(f"POST {PATH}", time.perf_counter() - started)
-        start_response("200 OK", [*self._headers, *more, ("Content-Length", str(len(body)))])
-        return [body]
+        return Ready([*self._headers, *more, ("Content-Length", str(len(body)))], body)
 
-    def _found(self, raw: bytes, content_type: str) -> Filled:
+    def _asked(self, raw: bytes, content_type: str) -> tuple[str, bodies.ProgressBody]:
         known = self._read.get((raw, content_type))
         if known is None:
             json_body.check_content_type(content_type, empty=not raw)
@@ -64,8 +83,7 @@ class QuickPolls:
                 if len(self._read) >= MOST_BODIES:
                     self._read.clear()
                 self._read[raw, content_type] = known
-        task_id, asked = known
-        return self._shared.installs.progress_text(task_id, asked.since, patch=asked.patch, line=asked.line)
+        return known
 
 
 def _encoded(found: Filled, accepted: str) -> tuple[bytes, list[tuple[str, str]]]:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from app.domain import retry
-from app.domain.run_rows import Rows
 from app.domain.run_summary import summary_of
 from app.protocol import progress_json
 from app.protocol.states import TaskState
@@ -81,7 +80,7 @@ class ProgressAnswers:
         }
 
     def _whole(self, status: InstallStatus) -> Progress:
-        rows = Rows.of([status.snapshot])
+        rows, tables = self._node_rows.of(status.snapshot)
         fields = progress_json.progress(
             status.snapshot,
             self._now(),
@@ -89,8 +88,7 @@ class ProgressAnswers:
             require=status.require,
             queue=self._queue(status),
             retry=self._retry(status),
-            numbers=rows.counts,
-            rows=self._node_rows.of(status.snapshot),
+            tables=tables,
             eta_of=self._estimates.of,
         )
         return {**fields, "summary": summary_of(status.snapshot, status.purpose, rows).to_json()}

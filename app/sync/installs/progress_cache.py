@@ -134,6 +134,10 @@ class ProgressCache:
         with self._lock:
             return self._statuses.get(task_id)
 
+    def known(self, task_id: str) -> InstallStatus | None:
+        """As `get`, where that takes no waiting for anything; None where it would."""
+        return self.get(task_id)
+
     def wait(self, task_id: str, until: Callable[[InstallStatus], bool], timeout: float) -> bool:
         """Waits up to `timeout` seconds until `until` holds for the install; False when it does not by then."""
 

@@ -28,7 +28,8 @@ _COMPACT = (",", ":")
 _MARK = secrets.token_hex(12)
 """No text from elsewhere has it."""
 _GAP = re.compile(rf'"{_MARK}(\w+)"')
-_ROWS = "nodes"
+_KEPT_ROWS = ("nodes", "phases")
+"""Lists of which a row that stays is the same object (`node_rows`)."""
 _ENCODE = json.JSONEncoder(separators=_COMPACT, allow_nan=False).encode
 _GZIP_HEAD = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 _LAST_BLOCK = b"\x03\0"
@@ -96,7 +97,7 @@ _RowTexts = Mapping[int, tuple[Mapping[str, Any], str]]
 
 @dataclass(slots=True)
 class _OfTask:
-    """The texts of a task's newest snapshot, by what was asked. `rows`: of each node pack's, by its identity."""
+    """The texts of a task's newest snapshot, by what was asked. `rows`: of each that may stay, by its identity."""
 
     status: InstallStatus
     masks: object
@@ -152,12 +153,13 @@ class ProgressTexts:
                 known = self._tasks[task_id] = _OfTask(status, masks)
             if len(known.texts) >= MAX_OF_A_TASK:
                 return
-            known.rows = rows
+            chars = sum(map(len, made.pieces))
+            if rows is not known.rows:
+                chars += _chars_of(rows) - _chars_of(known.rows)
+                known.rows = rows
+            self._chars += chars
+            known.chars += chars
             known.texts[asked] = made
-            pieces = [piece for text in known.texts.values() for piece in text.pieces]
-            chars = sum(len(text) for _, text in rows.values()) + sum(map(len, pieces))
-            self._chars += chars - known.chars
-            known.chars = chars
             self._tasks.move_to_end(task_id)
             while self._chars > MAX_CHARS and len(self._tasks) > 1:
                 self._chars -= self._tasks.popitem(last=False)[1].chars
@@ -176,15 +178,22 @@ def _text(payload: Mapping[str, Any], moving: AbstractSet[str], rows: _RowTexts)
             return None, {}
         payload = {**payload, "patch": {**patch, "set": _marked(patch["set"], moving)}}
     marked = _marked(payload, moving)
-    new_rows = {id(row): rows.get(id(row)) or _row_text(row) for row in payload.get(_ROWS, ())}
-    if new_rows:
-        marked[_ROWS] = _MARK + _ROWS
+    new_rows, lists = dict[int, tuple[Mapping[str, Any], str]](), {}
+    for name in _KEPT_ROWS:
+        if name in payload:
+            of_list = {id(row): rows.get(id(row)) or _row_text(row) for row in payload[name]}
+            lists[name] = f"[{','.join([text for _, text in of_list.values()])}]"
+            marked[name] = _MARK + name
+            new_rows.update(of_list)
     whole = json_text(marked, separators=_COMPACT)
     parts = _GAP.split(masked(whole))
     if len(parts) != len(_GAP.split(whole)):
         return None, {}
-    joined = ",".join([text for _, text in new_rows.values()])
-    return _joined(parts, {_ROWS: f"[{joined}]"} if new_rows else {}), new_rows
+    return _joined(parts, lists), new_rows
+
+
+def _chars_of(rows: _RowTexts) -> int:
+    return sum([len(text) for _, text in rows.values()])
 
 
 def _row_text(row: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:

@@ -55,6 +55,10 @@ _log = logging.getLogger(__name__)
 Keep = Callable[[Sequence[InstallRecord]], Sequence[InstallRecord]]
 
 
+MOST_AT_ONCE = 200
+"""Node packs of an install whose progress is soon made."""
+
+
 class Installs:
     """The installs of one service. Every method may be called from any thread; StorageError when the database fails."""
 
@@ -183,6 +187,13 @@ class Installs:
     def progress_text(self, task_id: str, since: int | None, *, patch: bool, line: str | None) -> Filled:
         """`progress` as the text of an answer, its secrets masked. Raises TaskNotFound."""
         return self._answers.text(self.status_with_reason(task_id), since, patch=patch, line=line)
+
+    def progress_text_at_once(self, task_id: str, since: int | None, *, patch: bool, line: str | None) -> Filled | None:
+        """As `progress_text`, where that is answered from memory and soon made; None where it is not."""
+        status = self._progress_cache.known(task_id)
+        if status is None or status.snapshot.state is TaskState.QUEUED or len(status.snapshot.nodes) > MOST_AT_ONCE:
+            return None
+        return self._answers.text(status, since, patch=patch, line=line)
 
     def status_with_reason(self, task_id: str) -> InstallStatus:
         """As `status`, with why it waits: in a shared queue nobody would record that. Raises TaskNotFound."""

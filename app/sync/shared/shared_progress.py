@@ -169,6 +169,11 @@ class SharedProgress(ProgressCache):
                 return _unless_unknown(last, refused[1])
             return self._read_again(task_id, number, last)
 
+    def known(self, task_id: str) -> InstallStatus | None:
+        """As `get`, where no record is to be read for it."""
+        with self._changed:
+            return self._fresh(task_id)
+
     def learn(self, status: InstallStatus) -> InstallStatus:
         """An install as its record has it: what is known of it now."""
         return self._learn(status, 0)
