@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 FEW = 64
 """So many installs change nothing."""
-MOST_SECONDS = 0.2
+MOST_SECONDS = 0.03
 BREATH_AFTER_SECONDS, BREATH_SECONDS = 0.003, 0.001
 """Of the processor, and of the clock."""
 
