@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 
 from app.factory import build_service
 from app.settings import Settings
+from app.sync.http.at_once import AtOnce
 from test.support.chosen_engine import database_of
 from test.support.database import put_database
 from test.support.ports import closed_port
@@ -25,8 +26,9 @@ PROGRESS = "/ssh/install-custom-nodes/progress"
 class Api:
     """Requests to one application; `answer.json` is the answer's JSON."""
 
-    def __init__(self, app: Flask) -> None:
+    def __init__(self, app: Flask, at_once: AtOnce = lambda _environ: None) -> None:
         self.app = app
+        self.at_once = at_once
         self._client = app.test_client()
 
     def send(self, method: str, path: str, **parts: Any) -> TestResponse:
@@ -78,7 +80,7 @@ def service_in(folder: Path, **settings: Any) -> Iterator[Api]:
     known |= database_of(folder)
     service = build_service(Settings(data_dir=folder, **(known | settings)))
     try:
-        yield Api(service.app)
+        yield Api(service.app, service.at_once)
     finally:
         service.close()
 

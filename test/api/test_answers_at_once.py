@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import json
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,8 +19,8 @@ from app.cli.server.listener import bind, url_of
 from app.settings import Settings
 from app.sync.access import Access
 from app.sync.http.admission import Admission
-from app.sync.http.at_once import Ready
-from test.api.client import PROGRESS
+from app.sync.http.at_once import AtOnce, Ready
+from test.api.client import PROGRESS, Api, closed_address
 from test.support.raw_http import answer_on, connect, head_of
 
 MIB = 1024 * 1024
@@ -52,25 +54,34 @@ class App:
 
 @contextmanager
 def serving(app: App) -> Iterator[str]:
+    """The URL of a server with one thread for an App."""
+    with running(app, app.at_once) as url:
+        try:
+            yield url
+        finally:
+            app.release.set()
+
+
+@contextmanager
+def running(app: Callable[..., Any], at_once: AtOnce) -> Iterator[str]:
     """The URL of a server with one thread."""
     with bind("127.0.0.1", 0, explicit=True, say=print) as listener:
-        server = HttpServer(app, listener, Admission(Access(Settings())), threads=1, at_once=app.at_once)
+        server = HttpServer(app, listener, Admission(Access(Settings())), threads=1, at_once=at_once)
         thread = threading.Thread(target=server.run)
         thread.start()
         try:
             yield url_of(listener)
         finally:
-            app.release.set()
             server.stop()
             thread.join(10)
             server.close(timeout=2)
 
 
-def poll(url: str) -> bytes:
+def poll(url: str, body: bytes = b"{}") -> bytes:
     """The body of an answer."""
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=20)
     try:
-        connection.request("POST", PROGRESS, b"{}", {"Content-Type": "application/json"})
+        connection.request("POST", PROGRESS, body, {"Content-Type": "application/json"})
         return connection.getresponse().read()
     finally:
         connection.close()
@@ -123,3 +134,32 @@ def test_a_client_that_does_not_read_holds_nobody_up() -> None:
         greedy.sendall(POLL * 100)
         assert [len(poll(url)) for _ in range(3)] == [MIB // 2] * 3
     assert 1 + 3 <= len(app.asked) < 100
+
+
+def test_what_is_not_answered_at_once_comes_to_the_routes_with_its_body(api: Api) -> None:
+    """Each error, and all that would have to be waited for."""
+    ended = api.start(closed_address(), options={"wait_seconds": 0})
+    api.ended(ended)
+    waits = api.start(closed_address(), options={"wait_seconds": 60})
+    asked = [b"{", b"{}", _of(str(uuid.uuid4())), _of(ended), _of(waits)]
+    with running(api.app, api.at_once) as url:
+        found = [json.loads(poll(url, body)) for body in asked]
+        api.post(f"/tasks/{waits}/cancel")
+        assert [each.get("error") for each in found[:3]] == ["malformed_json", "invalid_request", "task_not_found"]
+        assert [each["task_id"] for each in found[3:]] == [ended, waits]
+    api.ended(waits)
+
+
+def test_a_bug_in_what_is_answered_at_once_costs_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """A thread answers instead."""
+
+    def broken(_environ: dict[str, Any]) -> Ready | None:
+        raise RuntimeError("a bug")
+
+    with running(App(), broken) as url:
+        assert poll(url) == PROGRESS.encode()
+    assert "answer_failed" in caplog.text and "a bug" in caplog.text
+
+
+def _of(task_id: str) -> bytes:
+    return json.dumps({"task_id": task_id}).encode()

@@ -12,6 +12,7 @@ from test.house.sources import ROOT, STANDS_ALONE, imports, sources
 
 BROAD_EXCEPT_ROOMS = {
     "app/sync/background_tasks.py": "the top of a task's thread",
+    "app/cli/server/connection.py": "the loop goes on without the answer that it would have had at once",
     "app/runner/run.py": "the runner's main: the journal gets its terminal event",
     "app/runner/environment/package_metadata.py": "strangers' packages and their finders may raise anything",
     "app/runner/process/within.py": "carries the error over to the thread that waits, which raises it",

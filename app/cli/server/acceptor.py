@@ -173,7 +173,11 @@ class Acceptor(TcpWSGIServer):  # type: ignore[misc]  # waitress has no types
     def pull_trigger(self) -> None:
         """Wakes the loop, unless this is it: it looks at a connection again after everything that happens there."""
         if threading.get_ident() != self.loop_thread:
-            super().pull_trigger()
+            self.wake()
+
+    def wake(self) -> None:
+        """Ends the loop's wait, also from a signal's handler in its thread."""
+        super().pull_trigger()
 
     # -- too many --------------------------------------------------------------------------------------------------
 

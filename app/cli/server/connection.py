@@ -6,6 +6,7 @@ can be answered at once.
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 from functools import partial
@@ -24,6 +25,7 @@ LARGE_BYTES = 64 * 1024
 """Of a body: what more of them there is, only a few may keep in memory while they arrive."""
 LINGER_BYTES = 64 * 1024 * 1024
 LEAST_TAKEN_BYTES = 16 * 1024
+_log = logging.getLogger(__name__)
 _READ_BYTES = 64 * 1024
 _QUIET_SECONDS = 1.0
 
@@ -117,7 +119,10 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         request = self.requests[0]
         environ = request.let_in_environ()
         if environ is not None and not self.total_outbufs_len:
-            request.ready = self.server.at_once(environ)
+            try:
+                request.ready = self.server.at_once(environ)
+            except Exception:  # noqa: BLE001 - the loop goes on, and who answers in a thread has a client to tell
+                _log.error("answer_failed", exc_info=True)
         if request.ready is not None:
             self.service()
         else:

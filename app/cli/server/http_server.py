@@ -77,7 +77,7 @@ class HttpServer:
     def stop(self) -> None:
         """Make `run` return."""
         self._stopping.set()
-        self._server.pull_trigger()
+        self._server.wake()
 
     def close(self, timeout: float) -> None:
         """After `run`: wait up to `timeout` seconds for the requests that are being answered, then drop everything."""

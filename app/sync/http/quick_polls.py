@@ -47,7 +47,6 @@ class QuickPolls:
         """Answers one request."""
         ready = self._ready(environ, self._shared.installs.progress_text)
         if ready is None:
-            environ["wsgi.input"].seek(0)
             return self._app(environ, start_response)
         start_response("200 OK", ready.headers)
         return [ready.body]
@@ -61,13 +60,14 @@ class QuickPolls:
         is_logged = _OF_THE_LOG.isEnabledFor(logging.DEBUG)
         if not is_poll or is_logged or not is_let_in(environ, self._shared.access):
             return None
-        started = time.perf_counter()
+        started, given = time.perf_counter(), environ["wsgi.input"]
         try:
-            task_id, asked = self._asked(environ["wsgi.input"].read(), environ.get("CONTENT_TYPE", ""))
+            task_id, asked = self._asked(given.read(), environ.get("CONTENT_TYPE", ""))
             found = text_of(task_id, asked.since, patch=asked.patch, line=asked.line)
         except AppError:
             found = None
         if found is None:
+            given.seek(0)  # for whoever answers it
             return None
         body, more = _encoded(found, environ.get("HTTP_ACCEPT_ENCODING", ""))
         self._shared.metrics.answered(f"POST {PATH}", time.perf_counter() - started)
