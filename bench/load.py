@@ -23,7 +23,7 @@ from typing import Any
 from test.support.service import ROOT
 
 POLL = "/ssh/install-custom-nodes/progress"
-CONSTANT = "/bench/constant"
+CONSTANT, AT_ONCE = "/bench/constant", "/bench/at-once"
 MOST_CONNECTIONS = 512
 LAST_SECONDS = 5.0
 """For so long answers are waited for that were due before the end."""
@@ -34,8 +34,8 @@ _LINE = re.compile(rb'"line":"(\w+)"')
 
 @dataclass(frozen=True)
 class Plan:
-    """`kind`: plain, since, patch, as who polls again and again; constant for a body of `bytes` bytes. `rate`: requests
-    a second, due by chance; 0 for a closed loop over `connections`."""
+    """`kind`: plain, since, patch, as who polls again and again; constant or at_once for a body of `bytes` bytes.
+    `rate`: requests a second, due by chance; 0 for a closed loop over `connections`."""
 
     host: str
     tasks: list[str]
@@ -108,7 +108,8 @@ class Caller:
             body["since"] = revision
         if plan.kind == "patch":
             body |= {"patch": True} | ({"line": line} if line else {})
-        path = f"{CONSTANT}/{plan.bytes}" if plan.kind == "constant" else POLL
+        constant = {"constant": CONSTANT, "at_once": AT_ONCE}.get(plan.kind)
+        path = f"{constant}/{plan.bytes}" if constant else POLL
         raw = json.dumps(body).encode()
         lines = [f"POST {path} HTTP/1.1", f"Host: {plan.host}", f"Content-Length: {len(raw)}"]
         lines += ["Content-Type: application/json", *(["Accept-Encoding: gzip"] if plan.packed else [])]

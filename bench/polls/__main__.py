@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.polls.beside import KINDS, RATE, Pair, latency, throughput
-from bench.polls.fleet import running
+from bench.polls.fleet import Fleet, running
 from bench.polls.real import Real
 from bench.ratios import Machine, Ratio, missed, table, write
 
@@ -62,11 +62,19 @@ def measure(
                     found.say(Ratio("polls", f"since polls, {of}, {more} pollers", pair.ratio, told=pair.told))
                 packed = throughput(fleet, "plain", seconds=seconds, rounds=2, connections=pollers, packed=True)
                 found.say(Ratio("polls", f"plain polls as gzip, {of}", packed.ratio, told=packed.told))
+                found.say(*_in_the_loop(fleet, of, pollers, seconds))
     found.say(*_real(folder / "real", seconds))
     return found
 
 
-def _latencies(fleet: Any, of: str, seconds: float) -> Iterator[Ratio]:
+def _in_the_loop(fleet: Fleet, of: str, pollers: int, seconds: float) -> Iterator[Ratio]:
+    """Against a body for which no application is asked either."""
+    for kind in KINDS:
+        pair = throughput(fleet, kind, seconds=seconds, rounds=2, connections=pollers, against="at_once")
+        yield Ratio("polls", f"{kind} polls, {of}, of a body in the loop", pair.ratio, told=pair.told)
+
+
+def _latencies(fleet: Fleet, of: str, seconds: float) -> Iterator[Ratio]:
     polls, constant = latency(fleet, seconds=2 * seconds)
     for part in (0.5, 0.95, 0.99):
         mine, its = polls.percentile(part), constant.percentile(part)

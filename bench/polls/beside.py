@@ -41,8 +41,18 @@ class Pair:
         return f"{polls:.0f} to {constant:.0f} a second, {size:.0f} bytes; service {mine:.0f} to {its:.0f} us each"
 
 
-def throughput(fleet: Fleet, kind: str, *, seconds: float, rounds: int, connections: int, packed: bool = False) -> Pair:
-    """Closed loops in turn. Each round's constant body has the length that the polls' answers had on average."""
+def throughput(
+    fleet: Fleet,
+    kind: str,
+    *,
+    seconds: float,
+    rounds: int,
+    connections: int,
+    packed: bool = False,
+    against: str = "constant",
+) -> Pair:
+    """Closed loops in turn. `against`: which constant body; each round's has the length that the polls' answers had on
+    average."""
     plan = Plan(fleet.host, fleet.tasks, kind, TOKEN, connections=connections, seconds=seconds, packed=packed)
     run(replace(plan, seconds=min(1.0, seconds)))
     polls, constant, mine, its = [], [], [], []
@@ -51,7 +61,7 @@ def throughput(fleet: Fleet, kind: str, *, seconds: float, rounds: int, connecti
         told, cpu = _measured(fleet.pid, plan, own)
         polls.append(told)
         mine.append(cpu)
-        told, cpu = _measured(fleet.pid, replace(plan, kind="constant", bytes=round(told.bytes)), own)
+        told, cpu = _measured(fleet.pid, replace(plan, kind=against, bytes=round(told.bytes)), own)
         constant.append(told)
         its.append(cpu)
     return Pair(kind, polls, constant, (statistics.median(mine), statistics.median(its)))
