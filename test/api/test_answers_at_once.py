@@ -14,13 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from app.cli.server.connection import Connection
-from app.cli.server.http_server import HttpServer
-from app.cli.server.listener import bind, url_of
-from app.settings import Settings
-from app.sync.access import Access
-from app.sync.http.admission import Admission
-from app.sync.http.at_once import AtOnce, Ready
+from app.sync.http.at_once import Ready
 from test.api.client import PROGRESS, Api, closed_address
+from test.support.http_servers import http_server
 from test.support.raw_http import answer_on, connect, head_of
 
 MIB = 1024 * 1024
@@ -55,26 +51,11 @@ class App:
 @contextmanager
 def serving(app: App) -> Iterator[str]:
     """The URL of a server with one thread for an App."""
-    with running(app, app.at_once) as url:
+    with http_server(app, threads=1, at_once=app.at_once) as url:
         try:
             yield url
         finally:
             app.release.set()
-
-
-@contextmanager
-def running(app: Callable[..., Any], at_once: AtOnce) -> Iterator[str]:
-    """The URL of a server with one thread."""
-    with bind("127.0.0.1", 0, explicit=True, say=print) as listener:
-        server = HttpServer(app, listener, Admission(Access(Settings())), threads=1, at_once=at_once)
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        try:
-            yield url_of(listener)
-        finally:
-            server.stop()
-            thread.join(10)
-            server.close(timeout=2)
 
 
 def poll(url: str, body: bytes = b"{}") -> bytes:
@@ -142,7 +123,7 @@ def test_what_is_not_answered_at_once_comes_to_the_routes_with_its_body(api: Api
     api.ended(ended)
     waits = api.start(closed_address(), options={"wait_seconds": 60})
     asked = [b"{", b"{}", _of(str(uuid.uuid4())), _of(ended), _of(waits)]
-    with running(api.app, api.at_once) as url:
+    with http_server(api.app, threads=1, at_once=api.at_once) as url:
         found = [json.loads(poll(url, body)) for body in asked]
         api.post(f"/tasks/{waits}/cancel")
         assert [each.get("error") for each in found[:3]] == ["malformed_json", "invalid_request", "task_not_found"]
@@ -156,7 +137,7 @@ def test_a_bug_in_what_is_answered_at_once_costs_one_line_of_the_log(caplog: pyt
     def broken(_environ: dict[str, Any]) -> Ready | None:
         raise RuntimeError("a bug")
 
-    with running(App(), broken) as url:
+    with http_server(App(), threads=1, at_once=broken) as url:
         assert poll(url) == PROGRESS.encode()
     assert "answer_failed" in caplog.text and "a bug" in caplog.text
 

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.cli.server.http_server import HttpServer
-from app.cli.server.listener import bind, url_of
-from app.settings import Settings
-from app.sync.access import Access
-from app.sync.http.admission import Admission
 from test.cli.stories import TASK_ID
+from test.support.http_servers import http_server
 
 Answer = tuple[int, dict[str, Any]]
 
@@ -71,13 +66,5 @@ class Script:
 @contextmanager
 def serving(script: Script, port: int = 0) -> Iterator[str]:
     """The URL of a service that plays `script`."""
-    with bind("127.0.0.1", port, explicit=True, say=print) as listener:
-        server = HttpServer(script.application, listener, Admission(Access(Settings())), threads=4)
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        try:
-            yield url_of(listener)
-        finally:
-            server.stop()
-            thread.join(5)
-            server.close(timeout=2)
+    with http_server(script.application, port=port, threads=4) as url:
+        yield url

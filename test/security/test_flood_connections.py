@@ -18,12 +18,9 @@ from typing import Any
 import pytest
 import requests
 
-from app.cli.server.http_server import HttpServer
 from app.cli.server.limits import Limits, limits_of
-from app.cli.server.listener import bind, url_of
 from app.settings import Settings
-from app.sync.access import Access
-from app.sync.http.admission import Admission
+from test.support.http_servers import http_server
 from test.support.raw_http import answer_on, ask, connect, head_of, held, is_closed
 from test.support.service import ServiceProcess
 from test.support.waiting import wait_until
@@ -62,20 +59,12 @@ class App:
 @contextmanager
 def serving(limits: Limits, app: App | None = None, settings: Settings | None = None) -> Iterator[str]:
     """The URL of a server with these limits."""
-    with bind("127.0.0.1", 0, explicit=True, say=print) as listener:
-        server = HttpServer(
-            app or App(), listener, Admission(Access(settings or Settings())), limits=limits, threads=16
-        )
-        thread = threading.Thread(target=server.run)
-        thread.start()
+    with http_server(app or App(), settings=settings, limits=limits, threads=16) as url:
         try:
-            yield url_of(listener)
+            yield url
         finally:
             if app is not None:
                 app.release.set()
-            server.stop()
-            thread.join(10)
-            server.close(timeout=2)
 
 
 def answers(url: str) -> int:
